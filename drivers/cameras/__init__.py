@@ -1,0 +1,1 @@
+"""Cameras: adapters to the Camera port."""

@@ -1,0 +1,1 @@
+"""Door controllers: adapters to the DoorController port."""

@@ -1,0 +1,1 @@
+"""Readers: adapters from a line and a codec to the Reader port."""

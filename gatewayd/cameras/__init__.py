@@ -1,0 +1,1 @@
+"""What to do with pictures; where they come from is drivers.cameras."""

@@ -1,0 +1,1 @@
+"""The guards' console and API."""

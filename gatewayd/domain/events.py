@@ -1,0 +1,548 @@
+"""The journal's event union and its schema version. Owns what is recorded and sent to the centre.
+
+Every event names its subject by id. No event carries a card number, a PIN, a name or a phone:
+people are ids (and a place, "6-2-1203"), credentials are a `CredentialRef`. Fields are only ever
+added, with a default; a change of meaning is a new kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, get_args
+
+from gatewayd.domain.model import (
+    AccessPointId,
+    AlarmKind,
+    CameraId,
+    CredentialKind,
+    DeviceId,
+    Direction,
+    DoorId,
+    DoorMode,
+    LevelId,
+    PersonId,
+    Priority,
+    Reason,
+    RuleTrace,
+)
+
+SCHEMA_VERSION = 1
+
+
+class Stream(StrEnum):
+    """Alarms travel apart, so that a backlog of entries never delays them (central-link)."""
+
+    EVENTS = "evt"
+    ALARMS = "alarm"
+
+
+class CauseKind(StrEnum):
+    TAP = "tap"
+    OPERATOR = "operator"
+    CENTRE = "centre"
+    EXIT_REQUEST = "exit_request"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """On whose word something moved. `ref` is the tap's seq, the operator's name, the command's
+    id; `reason` is what a person wrote."""
+
+    kind: CauseKind
+    ref: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRef:
+    """A credential as it may be kept: masked for people, as a keyed digest for comparing.
+
+    `digest` is the first 32 hex digits of HMAC-SHA256 over the credential's key with a secret that
+    never leaves the box.
+    """
+
+    kind: CredentialKind
+    bit_count: int
+    format: str
+    masked: str
+    digest: str
+
+
+# --------------------------------------------------------------------------------- access
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGranted:
+    KIND: ClassVar[str] = "access.granted"
+    access_point_id: AccessPointId
+    door_id: DoorId
+    direction: Direction
+    credential: CredentialRef
+    person_id: PersonId
+    place: str
+    level_id: LevelId
+    unlock_s: float
+    whitelist_revision: int
+    trace: tuple[RuleTrace, ...]
+    recorded_late: bool = False  # opened first, because the journal was late and the door says so
+
+    @property
+    def subject(self) -> str:
+        return self.access_point_id
+
+
+@dataclass(frozen=True, slots=True)
+class AccessDenied:
+    KIND: ClassVar[str] = "access.denied"
+    access_point_id: AccessPointId
+    door_id: DoorId
+    direction: Direction
+    credential: CredentialRef
+    reason: Reason
+    whitelist_revision: int
+    trace: tuple[RuleTrace, ...]
+    person_id: PersonId | None = None
+    place: str = ""
+    detail: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def subject(self) -> str:
+        return self.access_point_id
+
+
+class Outcome(StrEnum):
+    UNLOCKED = "unlocked"
+    REFUSED = "refused"  # the door's mode forbids it
+    FAILED = "failed"  # the controller did not confirm
+
+
+@dataclass(frozen=True, slots=True)
+class AccessOutcome:
+    """What came of the grant that stands at `decision_seq`."""
+
+    KIND: ClassVar[str] = "access.outcome"
+    access_point_id: AccessPointId
+    door_id: DoorId
+    decision_seq: int
+    outcome: Outcome
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.access_point_id
+
+
+# ---------------------------------------------------------------------------------- doors
+
+
+@dataclass(frozen=True, slots=True)
+class DoorUnlocked:
+    KIND: ClassVar[str] = "door.unlocked"
+    door_id: DoorId
+    cause: Cause
+    unlock_s: float
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLocked:
+    KIND: ClassVar[str] = "door.locked"
+    door_id: DoorId
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorOpened:
+    KIND: ClassVar[str] = "door.opened"
+    door_id: DoorId
+    authorised: bool
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorClosed:
+    KIND: ClassVar[str] = "door.closed"
+    door_id: DoorId
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorHeldWarning:
+    """The pre-alarm: the door has been open for `open_s` and will soon count as held."""
+
+    KIND: ClassVar[str] = "door.held_warning"
+    door_id: DoorId
+    open_s: float
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRequested:
+    """REX: the exit button inside was pressed."""
+
+    KIND: ClassVar[str] = "door.exit_requested"
+    door_id: DoorId
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorModeChanged:
+    KIND: ClassVar[str] = "door.mode_changed"
+    door_id: DoorId
+    mode: DoorMode
+    before: DoorMode
+    cause: Cause
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+# --------------------------------------------------------------------------------- alarms
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """`alarm_id` is what all later events of the same alarm carry; `about` is the thing's id."""
+
+    KIND: ClassVar[str] = "alarm.raised"
+    alarm_id: str
+    alarm: AlarmKind
+    priority: Priority
+    about: str
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmAcknowledged:
+    KIND: ClassVar[str] = "alarm.acknowledged"
+    alarm_id: str
+    about: str
+    operator: str
+    note: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCleared:
+    """What was wrong is over; the alarm leaves the list once it is also acknowledged."""
+
+    KIND: ClassVar[str] = "alarm.cleared"
+    alarm_id: str
+    about: str
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+# -------------------------------------------------------------------------------- devices
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOnline:
+    KIND: ClassVar[str] = "device.online"
+    device_id: DeviceId
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.device_id
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOffline:
+    KIND: ClassVar[str] = "device.offline"
+    device_id: DeviceId
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.device_id
+
+
+@dataclass(frozen=True, slots=True)
+class InputMalformed:
+    """Bytes that made no sense: how many times since the last such event, and why the last was."""
+
+    KIND: ClassVar[str] = "device.malformed"
+    device_id: DeviceId
+    reason: str
+    count: int
+
+    @property
+    def subject(self) -> str:
+        return self.device_id
+
+
+# ------------------------------------------------------------------------------- pictures
+
+
+@dataclass(frozen=True, slots=True)
+class PictureStored:
+    """A JPEG of the moment of the event at `for_seq`; `age_ms` is moment minus picture."""
+
+    KIND: ClassVar[str] = "picture.stored"
+    for_seq: int
+    camera_id: CameraId
+    name: str
+    sha256: str
+    size: int
+    age_ms: int
+
+    @property
+    def subject(self) -> str:
+        return self.camera_id
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMissed:
+    KIND: ClassVar[str] = "picture.missed"
+    for_seq: int
+    camera_id: CameraId
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return self.camera_id
+
+
+# ----------------------------------------------------------------------------------- link
+
+
+@dataclass(frozen=True, slots=True)
+class WhitelistApplied:
+    """`base` is None for a full list. `content_sha256` is over the list's records in order."""
+
+    KIND: ClassVar[str] = "whitelist.applied"
+    revision: int
+    base: int | None
+    credentials: int
+    content_sha256: str
+
+    @property
+    def subject(self) -> str:
+        return "whitelist"
+
+
+@dataclass(frozen=True, slots=True)
+class WhitelistRejected:
+    KIND: ClassVar[str] = "whitelist.rejected"
+    revision: int
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return "whitelist"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAccepted:
+    KIND: ClassVar[str] = "command.accepted"
+    command_id: str
+    kid: str
+    counter: int
+    action: str
+    target: str
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRejected:
+    KIND: ClassVar[str] = "command.rejected"
+    command_id: str
+    kid: str
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return "link"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDone:
+    KIND: ClassVar[str] = "command.done"
+    command_id: str
+    action: str
+    target: str
+    outcome: str
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.target
+
+
+# ------------------------------------------------------------------- operators and system
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorLoggedIn:
+    KIND: ClassVar[str] = "operator.logged_in"
+    operator: str
+    role: str
+    address: str
+
+    @property
+    def subject(self) -> str:
+        return self.operator
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorLoginFailed:
+    KIND: ClassVar[str] = "operator.login_failed"
+    operator: str
+    address: str
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return self.operator
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorLoggedOut:
+    KIND: ClassVar[str] = "operator.logged_out"
+    operator: str
+
+    @property
+    def subject(self) -> str:
+        return self.operator
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOrdered:
+    """An order given at the console, journaled before it is carried out."""
+
+    KIND: ClassVar[str] = "operator.ordered"
+    operator: str
+    action: str
+    target: str
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStarted:
+    KIND: ClassVar[str] = "system.started"
+    version: str
+    settings_sha256: str
+    whitelist_revision: int
+
+    @property
+    def subject(self) -> str:
+        return "system"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStopped:
+    KIND: ClassVar[str] = "system.stopped"
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return "system"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The wall clock moved by `by_ms` against the monotonic one (positive: forward)."""
+
+    KIND: ClassVar[str] = "system.clock_jumped"
+    by_ms: int
+    trusted: bool
+
+    @property
+    def subject(self) -> str:
+        return "system"
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecorded:
+    """`lost` things could not be written, for the reason in `detail`: said, never hidden."""
+
+    KIND: ClassVar[str] = "system.gap"
+    lost: int
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return "system"
+
+
+Event = (
+    AccessGranted
+    | AccessDenied
+    | AccessOutcome
+    | DoorUnlocked
+    | DoorLocked
+    | DoorOpened
+    | DoorClosed
+    | DoorHeldWarning
+    | ExitRequested
+    | DoorModeChanged
+    | AlarmRaised
+    | AlarmAcknowledged
+    | AlarmCleared
+    | DeviceOnline
+    | DeviceOffline
+    | InputMalformed
+    | PictureStored
+    | PictureMissed
+    | WhitelistApplied
+    | WhitelistRejected
+    | CommandAccepted
+    | CommandRejected
+    | CommandDone
+    | OperatorLoggedIn
+    | OperatorLoginFailed
+    | OperatorLoggedOut
+    | OperatorOrdered
+    | SystemStarted
+    | SystemStopped
+    | ClockJumped
+    | GapRecorded
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {cls.KIND: cls for cls in get_args(Event)}
+
+
+def stream_of(event: Event) -> Stream:
+    """Which of the two streams to the centre the event travels on."""
+    if isinstance(event, AlarmRaised | AlarmAcknowledged | AlarmCleared):
+        return Stream.ALARMS
+    return Stream.EVENTS

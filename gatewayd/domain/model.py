@@ -1,0 +1,382 @@
+"""The words of the trade as frozen values. Owns what a thing *is*; must not do I/O or read a clock.
+
+Terms follow ONVIF (Access Rules, Credential, Door Control services) and IEC 60839-11-1.
+Card numbers and other secrets are kept out of every `repr` (house rule 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+PersonId = NewType("PersonId", str)
+DoorId = NewType("DoorId", str)
+AccessPointId = NewType("AccessPointId", str)
+LevelId = NewType("LevelId", str)
+ScheduleId = NewType("ScheduleId", str)
+CameraId = NewType("CameraId", str)
+DeviceId = NewType("DeviceId", str)
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One moment, told twice: by a clock that only runs forward and by the wall's.
+
+    `monotonic_ns` is comparable only within one `boot_id`; durations use it. `wall_ms` is
+    milliseconds since 1970-01-01T00:00:00Z and may jump; `wall_trusted` says whether the box had
+    a believable time source then.
+    """
+
+    boot_id: str
+    monotonic_ns: int
+    wall_ms: int
+    wall_trusted: bool
+
+
+# ---------------------------------------------------------------------------- credentials
+
+
+class CredentialKind(StrEnum):
+    """What was shown. The values are on the wire and in the journal: never rename one."""
+
+    CARD = "card"
+    PIN = "pin"
+    QR = "qr"
+    PLATE = "plate"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What identifies the thing shown: its kind and its raw value, never a decimal reading of it.
+
+    A card is `bit_count` bits, first transmitted bit most significant, as `value` in upper-case
+    hexadecimal without padding beyond whole digits. Other kinds have `bit_count` 0 and their text
+    as `value`. `format` names the reading that fits ("H10301", "em4100" …) and is not identity:
+    length does not identify a format.
+    """
+
+    kind: CredentialKind
+    value: str = field(repr=False)
+    bit_count: int = 0
+    format: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> str:
+        """The identity as one string, for look-ups. Secret: never logged, never journaled."""
+        return f"{self.kind}:{self.bit_count}:{self.value}"
+
+    @property
+    def masked(self) -> str:
+        """What a guard or a log may see: all but the last four characters covered."""
+        if len(self.value) <= 4:
+            return "••••"
+        return "•" * (len(self.value) - 4) + self.value[-4:]
+
+
+def card(bits: int, bit_count: int, format: str = "") -> Credential:  # noqa: A002  # the trade's word
+    """A card credential from its raw bits, first transmitted bit most significant.
+
+    Raises ValueError when `bits` does not fit in `bit_count`.
+    """
+    if bit_count <= 0 or bits < 0 or bits >> bit_count:
+        raise ValueError(f"a card of {bit_count} bits cannot hold that value")
+    digits = (bit_count + 3) // 4
+    return Credential(CredentialKind.CARD, f"{bits:0{digits}X}", bit_count, format)
+
+
+class CredentialStatus(StrEnum):
+    """ONVIF Credential service, 'state', with the reasons a compound gives."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    LOST = "lost"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRecord:
+    """What the whitelist says of one credential. Times are seconds since 1970 UTC, inclusive from,
+    exclusive until; None is unbounded."""
+
+    credential: Credential
+    person_id: PersonId
+    status: CredentialStatus = CredentialStatus.ACTIVE
+    valid_from_s: int | None = None
+    valid_until_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What the check at the gate needs of a person. Name and phone stay out of the `repr`."""
+
+    id: PersonId
+    name: str = field(repr=False)
+    role: str = "owner"  # owner, tenant, family, staff, visitor
+    building: str = ""
+    unit: str = ""
+    room: str = ""
+    phone: str = field(default="", repr=False)
+    photo: str = ""  # reference, e.g. "sha256:…"; pictures travel apart
+    level_ids: tuple[LevelId, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Building-unit-room, as it is spoken at the gate: "6-2-1203"."""
+        return "-".join(part for part in (self.building, self.unit, self.room) if part)
+
+
+# ------------------------------------------------------------------------------ schedules
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Seconds since local midnight, from inclusive, until exclusive; 86400 is the day's end."""
+
+    from_s: int
+    until_s: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless 0 <= from < until <= 86400."""
+        if not 0 <= self.from_s < self.until_s <= 86_400:
+            raise ValueError(f"interval {self.from_s}..{self.until_s} s is not within one day")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A weekly schedule (ONVIF Schedule service): seven days from Monday, plus special days.
+
+    `week[0]` is Monday. On a date in one of `holiday_calendars` the intervals of `holidays`
+    (empty: closed) replace the weekday's.
+    """
+
+    id: ScheduleId
+    name: str
+    week: tuple[tuple[Interval, ...], ...]
+    holiday_calendars: tuple[str, ...] = ()
+    holidays: tuple[Interval, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless the week has seven days."""
+        if len(self.week) != 7:
+            raise ValueError(f"schedule {self.id!r} has {len(self.week)} days, not 7")
+
+
+@dataclass(frozen=True, slots=True)
+class HolidayCalendar:
+    """Dates as ISO text (YYYY-MM-DD), in the site's own time zone."""
+
+    id: str
+    name: str
+    dates: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLevel:
+    """Doors times one schedule (ONVIF access profile): who holds it may pass these doors then."""
+
+    id: LevelId
+    name: str
+    door_ids: frozenset[DoorId]
+    schedule_id: ScheduleId
+
+
+# ------------------------------------------------------------------------- doors and taps
+
+
+class Direction(StrEnum):
+    IN = "in"
+    OUT = "out"
+
+
+class DoorMode(StrEnum):
+    """ONVIF Door Control service, DoorMode. The values are on the wire: never rename one."""
+
+    LOCKED = "Locked"
+    UNLOCKED = "Unlocked"
+    ACCESSED = "Accessed"
+    BLOCKED = "Blocked"
+    LOCKED_DOWN = "LockedDown"
+    LOCKED_OPEN = "LockedOpen"
+
+
+class FailPolicy(StrEnum):
+    """What a door does when a grant cannot be made durable in time (house rule 1)."""
+
+    SECURE = "secure"  # stay locked
+    OPEN = "open"  # open, and record the grant later
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A door as the rules see it. Durations in seconds, the commit deadline in milliseconds."""
+
+    id: DoorId
+    name: str
+    unlock_s: float = 5.0
+    held_s: float = 30.0  # open longer than this after an authorised opening: held
+    pre_alarm_s: float = 20.0  # the warning before it; must be less than held_s
+    commit_deadline_ms: int = 250
+    fail_policy: FailPolicy = FailPolicy.SECURE
+    has_contact: bool = True  # without a door contact neither forced nor held can be seen
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPoint:
+    """A reader at a door, with its direction (ONVIF Access Control service, AccessPoint)."""
+
+    id: AccessPointId
+    name: str
+    door_id: DoorId
+    direction: Direction
+    camera_ids: tuple[CameraId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One presentation of a credential at an access point, at the moment the last byte came in."""
+
+    access_point_id: AccessPointId
+    credential: Credential
+    stamp: Stamp
+
+
+# ------------------------------------------------------------------------------ decisions
+
+
+class Reason(StrEnum):
+    """Why, as stable codes: in the journal, on MQTT, in the API and in docs/reference/reasons.md.
+
+    Codes are only ever added. Denials name the first rule that failed.
+    """
+
+    GRANTED = "granted"
+    CREDENTIAL_UNKNOWN = "credential_unknown"
+    CREDENTIAL_SUSPENDED = "credential_suspended"
+    CREDENTIAL_LOST = "credential_lost"
+    CREDENTIAL_REVOKED = "credential_revoked"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    NO_ACCESS_LEVEL = "no_access_level"
+    OUTSIDE_SCHEDULE = "outside_schedule"
+    DOOR_LOCKED_DOWN = "door_locked_down"
+    DOOR_BLOCKED = "door_blocked"
+    CLOCK_UNTRUSTED = "clock_untrusted"
+    WHITELIST_UNAVAILABLE = "whitelist_unavailable"
+    JOURNAL_UNAVAILABLE = "journal_unavailable"
+    DEVICE_FAILED = "device_failed"
+
+
+class RuleResult(StrEnum):
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """One rule as it was tried: its name, what it saw (no secrets), and what came of it."""
+
+    rule: str
+    saw: str
+    result: RuleResult
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Open the door for `unlock_s` seconds."""
+
+    person: Person
+    level_id: LevelId
+    unlock_s: float
+    trace: tuple[RuleTrace, ...]
+    reason: Reason = Reason.GRANTED
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Keep the door as it is. `person` is None where the credential is nobody's.
+
+    `detail` carries what a sentence needs, e.g. the moment a card expired, as text values.
+    """
+
+    reason: Reason
+    person: Person | None
+    trace: tuple[RuleTrace, ...]
+    detail: tuple[tuple[str, str], ...] = ()
+
+
+Decision = Grant | Deny
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """What `policy.decide` is asked: who shows what, where, and how the door stands."""
+
+    credential: Credential
+    access_point: AccessPoint
+    door: Door
+    door_mode: DoorMode = DoorMode.LOCKED
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The part of one whitelist revision that a decision on one credential needs.
+
+    Resolved by the store before `decide` is called, so the decision itself touches no disk.
+    `levels` are the person's own, with the schedules and calendars they name.
+    """
+
+    revision: int
+    record: CredentialRecord | None
+    person: Person | None = None
+    levels: tuple[AccessLevel, ...] = ()
+    schedules: dict[ScheduleId, Schedule] = field(default_factory=dict)
+    calendars: dict[str, HolidayCalendar] = field(default_factory=dict)
+
+
+# --------------------------------------------------------------------------------- alarms
+
+
+class AlarmKind(StrEnum):
+    """What is wrong. The values are on the wire and in docs/reference: only ever added."""
+
+    DOOR_FORCED = "door_forced"
+    DOOR_HELD = "door_held"
+    DOOR_FAILED = "door_failed"  # the lock did not do what it was told
+    DEVICE_OFFLINE = "device_offline"
+    CAMERA_OFFLINE = "camera_offline"
+    JOURNAL_LATE = "journal_late"
+    JOURNAL_FAILED = "journal_failed"
+    STORAGE_LOW = "storage_low"
+    WHITELIST_REJECTED = "whitelist_rejected"
+    COMMAND_REJECTED = "command_rejected"
+    CLOCK_JUMPED = "clock_jumped"
+    READER_FLOODED = "reader_flooded"
+
+
+class Priority(StrEnum):
+    """ISA-18.2 / EEMUA 191: how fast a guard must act."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+ALARM_PRIORITY: dict[AlarmKind, Priority] = {
+    AlarmKind.DOOR_FORCED: Priority.CRITICAL,
+    AlarmKind.DOOR_HELD: Priority.MEDIUM,
+    AlarmKind.DOOR_FAILED: Priority.HIGH,
+    AlarmKind.DEVICE_OFFLINE: Priority.HIGH,
+    AlarmKind.CAMERA_OFFLINE: Priority.MEDIUM,
+    AlarmKind.JOURNAL_LATE: Priority.HIGH,
+    AlarmKind.JOURNAL_FAILED: Priority.CRITICAL,
+    AlarmKind.STORAGE_LOW: Priority.HIGH,
+    AlarmKind.WHITELIST_REJECTED: Priority.HIGH,
+    AlarmKind.COMMAND_REJECTED: Priority.HIGH,
+    AlarmKind.CLOCK_JUMPED: Priority.MEDIUM,
+    AlarmKind.READER_FLOODED: Priority.MEDIUM,
+}

@@ -1,0 +1,183 @@
+"""The shape of the settings as frozen models; descriptions feed the reference and the JSON Schema.
+
+Owns what each table may hold. Must not read files: `gatewayd.settings.load` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$",
+        description="Lower-case letters, digits and hyphens, at most 32.",
+    ),
+]
+
+
+class Table(BaseModel):
+    """What all tables share: frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SiteSettings(Table):
+    """The compound and this box in it."""
+
+    id: Id = Field(description="The site's id, as in the MQTT topics.")
+    name: str = Field(description="The compound's name, as the console shows it.")
+    gateway: Id = Field(description="This box's id: unique at the centre.")
+    time_zone: str = Field(
+        default="Asia/Shanghai", description="IANA time zone that schedules and pages use."
+    )
+
+
+class StorageSettings(Table):
+    """Where the box keeps its files, and how much."""
+
+    directory: Path = Field(description="Folder of the journal, the whitelist and the pictures.")
+    picture_budget_mb: int = Field(
+        default=2_000, ge=10, description="Pictures beyond this go, the oldest first."
+    )
+    low_space_mb: int = Field(
+        default=200, ge=1, description="Less free space than this raises an alarm."
+    )
+
+
+class DoorSettings(Table):
+    """A door: its lock on a relay, its contact and exit button on inputs of a controller."""
+
+    id: Id
+    name: str = Field(description="As the guard calls it.")
+    controller: Id = Field(description="The id of the [[controller]] it is wired to.")
+    relay: int = Field(ge=1, description="Relay terminal, from 1 as printed on the board.")
+    contact_input: int | None = Field(
+        default=None, ge=1, description="Input terminal of the door contact; leave out if none."
+    )
+    exit_input: int | None = Field(
+        default=None, ge=1, description="Input terminal of the exit button; leave out if none."
+    )
+    contact_active_means: Literal["open", "closed"] = Field(
+        default="closed", description="What an active contact input says of the door."
+    )
+    energised_means: Literal["unlocked", "locked"] = Field(
+        default="unlocked",
+        description="'unlocked' for a fail-secure strike, 'locked' for a magnetic lock.",
+    )
+    unlock_s: float = Field(default=5.0, gt=0, le=120, description="Unlocked after a grant.")
+    held_s: float = Field(default=30.0, gt=0, description="Open longer than this is 'held'.")
+    pre_alarm_s: float = Field(default=20.0, gt=0, description="Warn when open this long.")
+    commit_deadline_ms: int = Field(
+        default=250, ge=10, le=5_000, description="A grant must be on disk within this time."
+    )
+    fail_policy: Literal["secure", "open"] = Field(
+        default="secure",
+        description="Past the commit deadline: 'secure' stays locked, 'open' opens and records.",
+    )
+
+
+class ReaderSettings(Table):
+    """A reader at a door: with its direction it is an access point. Other keys are the driver's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    id: Id
+    name: str = Field(description="As the guard calls this access point.")
+    driver: str = Field(description="A reader driver's name, e.g. 'ascii-tag'.")
+    door: Id = Field(description="The id of the [[door]] it opens.")
+    direction: Literal["in", "out"] = "in"
+    cameras: tuple[Id, ...] = Field(
+        default=(), strict=False, description="Ids of the [[camera]] that keep a picture of a tap."
+    )
+
+    @property
+    def driver_options(self) -> dict[str, Any]:
+        """The keys that the driver's own model checks."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class ControllerSettings(Table):
+    """A board with relays and inputs. Other keys are the driver's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    id: Id
+    driver: str = Field(description="A controller driver's name, e.g. 'modbus-relay'.")
+
+    @property
+    def driver_options(self) -> dict[str, Any]:
+        """The keys that the driver's own model checks."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class CameraSettings(Table):
+    """A camera. Other keys are the driver's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    id: Id
+    name: str = Field(description="As the guard calls it.")
+    driver: str = Field(default="rtsp", description="A camera driver's name.")
+    ring_s: float = Field(
+        default=10.0, ge=2, le=120, description="Seconds of video kept in memory for pictures."
+    )
+
+    @property
+    def driver_options(self) -> dict[str, Any]:
+        """The keys that the driver's own model checks."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class LinkSettings(Table):
+    """The line to the central system over MQTT."""
+
+    host: str = Field(description="The broker's host name or address.")
+    port: int = Field(default=8883, ge=1, le=65_535)
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        default="auto", description="'auto' tries MQTT 5 and falls back to 3.1.1."
+    )
+    username: str | None = None
+    password_file: Path | None = Field(default=None, description="A file only its owner may read.")
+    tls: bool = Field(default=True, description="Off only on loopback or a trusted line.")
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    central_keys_file: Path = Field(
+        description="JSON: the centre's Ed25519 public keys, each with kid and roles."
+    )
+    keepalive_s: int = Field(default=20, ge=5, le=600)
+    window: int = Field(default=20, ge=1, le=100, description="Unacknowledged publishes at once.")
+    resend_s: float = Field(
+        default=10.0, gt=0, description="Send again what the centre has not acknowledged."
+    )
+
+
+class ConsoleSettings(Table):
+    """The guards' console and API on the local network."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65_535, description="0 takes a free one.")
+    certificate_file: Path | None = Field(default=None, description="PEM, to serve HTTPS.")
+    key_file: Path | None = None
+    session_hours: float = Field(default=12.0, gt=0, le=24)
+    operators_file: Path | None = Field(
+        default=None,
+        description="TOML with the first operators (name, role, argon2 hash); read at first start.",
+    )
+
+
+class Settings(Table):
+    """All of gatewayd.toml. Cross-checks between tables are in `gatewayd.settings.check`."""
+
+    site: SiteSettings
+    storage: StorageSettings
+    door: tuple[DoorSettings, ...] = Field(default=(), strict=False)
+    reader: tuple[ReaderSettings, ...] = Field(default=(), strict=False)
+    controller: tuple[ControllerSettings, ...] = Field(default=(), strict=False)
+    camera: tuple[CameraSettings, ...] = Field(default=(), strict=False)
+    link: LinkSettings | None = Field(default=None, description="Leave out to run alone.")
+    console: ConsoleSettings | None = Field(default=None, description="Leave out for no console.")
