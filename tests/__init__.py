@@ -1,0 +1,1 @@
+"""Tests; CONTRIBUTING notes are in docs/design/architecture.md."""
