@@ -404,6 +404,32 @@ class CommandDone:
         return self.target
 
 
+@dataclass(frozen=True, slots=True)
+class DesiredApplied:
+    """The centre's wanted state of revision `revision`: door ids with their modes."""
+
+    KIND: ClassVar[str] = "desired.applied"
+    revision: int
+    kid: str
+    doors: tuple[tuple[DoorId, DoorMode], ...]
+
+    @property
+    def subject(self) -> str:
+        return "link"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRejected:
+    KIND: ClassVar[str] = "desired.rejected"
+    revision: int
+    kid: str
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return "link"
+
+
 # ------------------------------------------------------------------- operators and system
 
 
@@ -528,6 +554,8 @@ Event = (
     | CommandAccepted
     | CommandRejected
     | CommandDone
+    | DesiredApplied
+    | DesiredRejected
     | OperatorLoggedIn
     | OperatorLoginFailed
     | OperatorLoggedOut

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
@@ -222,8 +223,15 @@ class Pictures(Protocol):
 class AlarmDesk(Protocol):
     """Every alarm goes over this desk; it journals, and folds a repeat into the open alarm."""
 
+    def open_alarms(self) -> Sequence[OpenAlarm]:
+        """All that still need a guard: active, or not yet acknowledged; most urgent first."""
+
     async def raise_alarm(self, kind: AlarmKind, about: str, detail: str = "") -> str:
         """The alarm's id, new or that of the open alarm of the same kind about the same thing."""
+
+    async def acknowledge(self, alarm_id: str, operator: str, note: str = "") -> OpenAlarm:
+        """The alarm as it stands after. Where two act at once, exactly one wins: the other finds
+        the winner's name in `acknowledged_by`. Raises KeyError for an alarm that is not open."""
 
     async def clear(self, kind: AlarmKind, about: str) -> None: ...
 
