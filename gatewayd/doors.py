@@ -1,0 +1,182 @@
+"""The doors' own tasks: inputs in, `domain.door.step`, the lock driven, the rest handed on.
+
+Owns each door's state and its timers. Must not decide who may pass (the tap's path does) and never
+waits for a disk: a relock is on time however slow the journal is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from gatewayd.alarms import AlarmDesk
+from gatewayd.domain import door as rules
+from gatewayd.domain.events import Cause, Outcome
+from gatewayd.domain.model import Door, DoorId, DoorMode
+from gatewayd.domain.ports import Clock, DeviceError, DoorController, DoorStatus
+from gatewayd.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+MAX_INBOX = 256  # inputs of one door waiting for its task; a bouncing contact fills it first
+DRIVE_TIMEOUT_S = 2.0  # GB 50396: card read to actuator within 2 s, or it counts as failed
+
+
+@dataclass(frozen=True, slots=True)
+class DoorWiring:
+    """How a door hangs on its controller; terminals from 1, None where there is no such wire."""
+
+    controller: DoorController
+    relay: int
+    contact_input: int | None
+    exit_input: int | None
+    contact_active_means_open: bool
+    energised_means_unlocked: bool
+
+
+@dataclass(slots=True)
+class _Letter:
+    """An input for the door's task, and who waits for what came of it."""
+
+    input: rules.DoorInput
+    answer: asyncio.Future[Outcome] | None = None
+
+
+class DoorTask:
+    """One door. Everything that happens to it goes through `run`, one thing at a time."""
+
+    def __init__(
+        self,
+        door: Door,
+        wiring: DoorWiring,
+        clock: Clock,
+        recorder: Recorder,
+        alarms: AlarmDesk,
+        mode: DoorMode = DoorMode.LOCKED,
+    ) -> None:
+        """`mode` is the one from before the restart."""
+        self.door = door
+        self.wiring = wiring
+        self.state = rules.DoorState(mode=mode, unlocked=mode in rules.FREE_MODES)
+        self._clock = clock
+        self._recorder = recorder
+        self._alarms = alarms
+        self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(MAX_INBOX)
+
+    @property
+    def status(self) -> DoorStatus:
+        state = self.state
+        return DoorStatus(
+            self.door.id, state.phase.value, state.mode, state.unlocked, state.open, state.online
+        )
+
+    def post(self, event: rules.DoorInput) -> None:
+        """Hand over what the controller saw; over the cap it is dropped with a log line, and the
+        next poll of the controller tells the input's state again."""
+        try:
+            self._inbox.put_nowait(_Letter(event))
+        except asyncio.QueueFull:
+            log.error("door %s: too many inputs at once, one dropped", self.door.id)
+
+    async def order(self, event: rules.DoorInput) -> Outcome:
+        """Hand over an order and wait for what came of it."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        await self._inbox.put(_Letter(event, answer))
+        return await answer
+
+    async def run(self) -> None:
+        while True:
+            letter = await self._next_letter()
+            outcome = await self._take(letter.input)
+            if letter.answer is not None and not letter.answer.done():
+                letter.answer.set_result(outcome)
+
+    async def _next_letter(self) -> _Letter:
+        """The next input, or TimePassed when a deadline comes first."""
+        deadline_ns = rules.next_deadline_ns(self.state)
+        if deadline_ns is None or not self._inbox.empty():
+            if deadline_ns is not None and deadline_ns <= self._clock.monotonic_ns():
+                return _Letter(rules.TimePassed())
+            return await self._inbox.get()
+        async with asyncio.TaskGroup() as group:
+            letter = group.create_task(self._inbox.get(), name=f"door {self.door.id} inbox")
+            alarm_clock = group.create_task(
+                self._clock.sleep_until(deadline_ns), name=f"door {self.door.id} deadline"
+            )
+            await asyncio.wait((letter, alarm_clock), return_when=asyncio.FIRST_COMPLETED)
+            letter.cancel()
+            alarm_clock.cancel()
+        return _Letter(rules.TimePassed()) if letter.cancelled() else letter.result()
+
+    async def _take(self, event: rules.DoorInput) -> Outcome:
+        """One step and its effects; a failed drive is an input of its own, taken at once."""
+        if isinstance(event, rules.UnlockOrdered) and rules.refuses_unlock(self.state):
+            return Outcome.REFUSED
+        outcome = Outcome.UNLOCKED
+        todo: deque[rules.DoorInput] = deque([event])
+        while todo:
+            answers = await self._step(todo.popleft())
+            todo.extend(answers)
+            if any(isinstance(a, rules.DriveFailed) and a.unlocked for a in answers):
+                outcome = Outcome.FAILED
+        return outcome
+
+    async def _step(self, event: rules.DoorInput) -> list[rules.DriveDone | rules.DriveFailed]:
+        """Step, carry out in the order given, and return what the board answered."""
+        now_ns = self._clock.monotonic_ns()
+        self.state, effects = rules.step(self.state, event, now_ns, self.door)
+        answers = []
+        for effect in effects:
+            match effect:
+                case rules.DriveLock():
+                    answers.append(await self._drive(effect))
+                case rules.Record():
+                    self._recorder.record(effect.event)
+                case rules.Raise():
+                    self._alarms.signal(
+                        effect.kind, self.door.id, active=True, detail=effect.detail
+                    )
+                case rules.Clear():
+                    self._alarms.signal(effect.kind, self.door.id, active=False)
+                case _ as never:
+                    assert_never(never)
+        return answers
+
+    async def _drive(self, order: rules.DriveLock) -> rules.DriveDone | rules.DriveFailed:
+        energised = order.unlocked is self.wiring.energised_means_unlocked
+        try:
+            async with asyncio.timeout(DRIVE_TIMEOUT_S):
+                await self.wiring.controller.set_relay(self.wiring.relay, energised)
+        except (DeviceError, TimeoutError) as error:
+            detail = str(error) or f"no answer within {DRIVE_TIMEOUT_S:g} s"
+            return rules.DriveFailed(order.unlocked, detail)
+        if order.confirmed is not None:
+            self._recorder.record(order.confirmed)
+        return rules.DriveDone()
+
+
+class DoorTasks:
+    """All doors of the box. Implements `gatewayd.domain.ports.Doors`."""
+
+    def __init__(self, tasks: Mapping[DoorId, DoorTask]) -> None:
+        self.tasks = tasks
+
+    def status(self, door_id: DoorId) -> DoorStatus:
+        return self.tasks[door_id].status
+
+    def all_status(self) -> Sequence[DoorStatus]:
+        return [task.status for task in self.tasks.values()]
+
+    async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
+        task = self.tasks[door_id]
+        seconds = task.door.unlock_s if unlock_s is None else unlock_s
+        return await task.order(rules.UnlockOrdered(cause, seconds))
+
+    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+        """The lock is driven first and the change is journaled after it: a lockdown must not wait
+        for a disk, and the order itself stands in the journal before it comes here."""
+        return await self.tasks[door_id].order(rules.ModeOrdered(mode, cause))
