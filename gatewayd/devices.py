@@ -1,0 +1,91 @@
+"""What devices say of themselves, turned into events and alarms: online, offline, nonsense.
+
+Owns each device's last known state for the console. Must not touch a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gatewayd.alarms import AlarmDesk
+from gatewayd.domain.events import DeviceOffline, DeviceOnline, InputMalformed
+from gatewayd.domain.model import NS_PER_S, AlarmKind, DeviceId
+from gatewayd.domain.ports import Clock
+from gatewayd.recorder import Recorder
+
+# A noisy line makes thousands of bad frames an hour: they are counted into one event a minute.
+MALFORMED_EVERY_NS = 60 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """`online` is None until the device has been heard of. `since_wall_ms` is for people."""
+
+    device_id: DeviceId
+    kind: str  # reader, controller, camera
+    online: bool | None = None
+    detail: str = ""
+    since_wall_ms: int = 0
+    malformed: int = 0
+
+
+class DeviceDesk:
+    """One for the box; its methods are called on the event loop and return at once."""
+
+    def __init__(
+        self,
+        devices: Iterable[tuple[DeviceId, str]],
+        clock: Clock,
+        recorder: Recorder,
+        alarms: AlarmDesk,
+    ) -> None:
+        """`devices` are (id, kind) pairs."""
+        self._states = {device: DeviceState(device, kind) for device, kind in devices}
+        self._clock = clock
+        self._recorder = recorder
+        self._alarms = alarms
+        self._unreported: dict[DeviceId, int] = {}
+        self._reported_ns: dict[DeviceId, int] = {}
+
+    def states(self) -> list[DeviceState]:
+        return list(self._states.values())
+
+    def online(self, device_id: DeviceId, detail: str = "") -> None:
+        if self._change(device_id, online=True, detail=detail):
+            self._recorder.record(DeviceOnline(device_id, detail))
+            self._alarms.signal(self._alarm_of(device_id), device_id, active=False)
+
+    def offline(self, device_id: DeviceId, reason: str) -> None:
+        if self._change(device_id, online=False, detail=reason):
+            self._recorder.record(DeviceOffline(device_id, reason))
+            self._alarms.signal(self._alarm_of(device_id), device_id, active=True, detail=reason)
+
+    def malformed(self, device_id: DeviceId, reason: str) -> None:
+        """Count; the first of a minute is journaled at once with what was counted before it."""
+        state = self._states[device_id]
+        self._states[device_id] = replace(state, malformed=state.malformed + 1)
+        count = self._unreported.get(device_id, 0) + 1
+        now_ns = self._clock.monotonic_ns()
+        last_ns = self._reported_ns.get(device_id)
+        if last_ns is not None and now_ns - last_ns < MALFORMED_EVERY_NS:
+            self._unreported[device_id] = count
+            return
+        self._unreported[device_id] = 0
+        self._reported_ns[device_id] = now_ns
+        self._recorder.record(InputMalformed(device_id, reason, count))
+
+    def _alarm_of(self, device_id: DeviceId) -> AlarmKind:
+        camera = self._states[device_id].kind == "camera"
+        return AlarmKind.CAMERA_OFFLINE if camera else AlarmKind.DEVICE_OFFLINE
+
+    def _change(self, device_id: DeviceId, *, online: bool, detail: str) -> bool:
+        """Whether the device's state is news."""
+        state = self._states[device_id]
+        if state.online is online:
+            return False
+        wall_ms = self._clock.now().wall_ms
+        self._states[device_id] = replace(
+            state, online=online, detail=detail, since_wall_ms=wall_ms
+        )
+        return True
