@@ -154,7 +154,7 @@ class DoorState:
 
     phase: Phase = Phase.SECURE
     mode: DoorMode = DoorMode.LOCKED
-    unlocked: bool = False
+    unlocked: bool = False  # what is wanted of the lock; `failed` says that it may not be so
     open: bool | None = None  # None: cannot be seen now
     last_seen_open: bool | None = None  # what was seen last, kept through an outage
     online: bool = False
@@ -290,7 +290,7 @@ def _lock(state: DoorState, door: Door, *, authorised_until_ns: int) -> Next:
         phase = Phase.UNLOCKED if closed else state.phase
         return replace(state, phase=phase, relock_at_ns=None), ()
     effects: tuple[Effect, ...] = ()
-    if state.unlocked:
+    if state.unlocked or state.failed:
         effects = (DriveLock(False, DoorLocked(door.id)),)
     after = replace(
         state,
@@ -352,7 +352,7 @@ def _on_drive_failed(state: DoorState, event: DriveFailed, now_ns: int, door: Do
     if state.mode in FREE_MODES:
         return state, alarm
     if not event.unlocked:
-        return replace(state, unlocked=True, relock_at_ns=now_ns + LOCK_RETRY_NS), alarm
+        return replace(state, relock_at_ns=now_ns + LOCK_RETRY_NS), alarm
     after, effects = _lock(state, door, authorised_until_ns=0)
     return after, (*effects, *alarm)
 
