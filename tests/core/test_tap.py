@@ -1,0 +1,209 @@
+"""The path: decide, journal, unlock, journal the outcome; and what a late or failing disk does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from gatewayd.domain.events import (
+    AccessDenied,
+    AccessGranted,
+    AccessOutcome,
+    Cause,
+    CauseKind,
+    Outcome,
+)
+from gatewayd.domain.model import (
+    AlarmKind,
+    CameraId,
+    DoorMode,
+    FailPolicy,
+    Reason,
+    Tap,
+    card,
+)
+from gatewayd.domain.ports import Presented
+from gatewayd.recorder import Recorder
+from gatewayd.tap import MAX_WAITING_TAPS, Site, TapPath
+from tests.clock import ManualClock
+from tests.domain.world import CARD, GATE, GATE_IN, SHANGHAI, snapshot
+from tests.fakes import (
+    FakeDoors,
+    MemoryJournal,
+    NotedPictures,
+    NotedSignals,
+    OneCardList,
+    running,
+)
+
+STRANGER = card(0x3FFFFFF, 26)
+POINT = replace(GATE_IN, camera_ids=(CameraId("cam-gate"),))
+
+
+@dataclass
+class Gate:
+    """The path with everything around it in memory."""
+
+    path: TapPath
+    clock: ManualClock
+    journal: MemoryJournal
+    doors: FakeDoors
+    pictures: NotedPictures
+    signals: NotedSignals
+    people: OneCardList
+
+    async def tap(self, credential: object = CARD) -> None:
+        await self.path.handle(Tap(POINT.id, credential, self.clock.now()))  # type: ignore[arg-type]  # a credential
+
+
+def build(policy: FailPolicy = FailPolicy.SECURE) -> tuple[Gate, Recorder]:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    recorder = Recorder(journal, clock, lambda _failing, _why: None)
+    doors, pictures, signals = FakeDoors(GATE.id), NotedPictures(), NotedSignals()
+    people = OneCardList(snapshot())
+    door = replace(GATE, fail_policy=policy, commit_deadline_ms=10)
+    site = Site({POINT.id: POINT}, {GATE.id: door}, SHANGHAI)
+    path = TapPath(site, people, journal, recorder, doors, pictures, signals)
+    return Gate(path, clock, journal, doors, pictures, signals, people), recorder
+
+
+@pytest.fixture(params=[FailPolicy.SECURE])
+async def gate(request: pytest.FixtureRequest) -> AsyncIterator[Gate]:
+    made, recorder = build(request.param)
+    async with running(made.path.run(), recorder.run()):
+        yield made
+
+
+fail_open = pytest.mark.parametrize("gate", [FailPolicy.OPEN], indirect=True)
+
+
+async def test_a_grant_is_journaled_before_the_door_is_told_and_its_outcome_after(
+    gate: Gate,
+) -> None:
+    await gate.tap()
+    [granted] = gate.journal.of(AccessGranted)
+    assert isinstance(granted, AccessGranted)
+    assert (granted.person_id, granted.place) == ("p-17", "6-2-1203")
+    assert granted.credential.masked == "•••3456"
+    assert gate.doors.unlocks == [(Cause(CauseKind.TAP, "1"), GATE.unlock_s)]
+    [outcome] = await gate.journal.until(AccessOutcome)
+    assert outcome == AccessOutcome(POINT.id, GATE.id, 1, Outcome.UNLOCKED)
+    assert gate.pictures.requests == [(1, ("cam-gate",), gate.journal.entries[0][2])]
+
+
+async def test_the_door_stays_shut_while_the_grant_is_not_durable(gate: Gate) -> None:
+    gate.journal.hold()
+    async with asyncio.TaskGroup() as group:
+        tap = group.create_task(gate.tap(), name="tap")
+        await asyncio.sleep(0)
+        assert gate.doors.unlocks == []
+        gate.journal.release()
+        await tap
+    assert len(gate.doors.unlocks) == 1
+
+
+async def test_a_stranger_is_denied_with_a_picture_and_nothing_moves(gate: Gate) -> None:
+    await gate.tap(STRANGER)
+    [denied] = gate.journal.of(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert denied.reason is Reason.CREDENTIAL_UNKNOWN
+    assert denied.person_id is None
+    assert gate.doors.unlocks == []
+    assert len(gate.pictures.requests) == 1
+
+
+async def test_a_known_person_denied_is_named_by_id_and_place(gate: Gate) -> None:
+    gate.doors.mode = DoorMode.LOCKED_DOWN
+    await gate.tap()
+    [denied] = gate.journal.of(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert (denied.reason, denied.person_id) == (Reason.DOOR_LOCKED_DOWN, "p-17")
+    assert denied.place == "6-2-1203"
+
+
+async def test_a_list_that_cannot_be_read_denies_and_says_so(gate: Gate) -> None:
+    gate.people.answer = None
+    await gate.tap()
+    [denied] = gate.journal.of(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert denied.reason is Reason.WHITELIST_UNAVAILABLE
+
+
+async def test_a_denial_that_the_disk_refuses_is_recorded_later(gate: Gate) -> None:
+    gate.journal.refuse = "disk full"
+    await gate.tap(STRANGER)
+    assert gate.journal.events == []
+    gate.journal.refuse = None
+    await gate.clock.advance(2)
+    assert len(await gate.journal.until(AccessDenied)) == 1
+
+
+async def test_fail_secure_a_late_journal_keeps_the_door_shut_and_raises_an_alarm(
+    gate: Gate,
+) -> None:
+    gate.journal.hold()
+    await gate.tap()
+    assert gate.doors.unlocks == []
+    assert gate.signals.raised(AlarmKind.JOURNAL_LATE)
+    gate.journal.release()
+    [outcome] = await gate.journal.until(AccessOutcome)
+    assert isinstance(outcome, AccessOutcome)
+    assert outcome.outcome is Outcome.REFUSED
+    assert (AlarmKind.JOURNAL_LATE, GATE.id, False) in gate.signals.signals
+
+
+@fail_open
+async def test_fail_open_a_late_journal_opens_and_records_later(gate: Gate) -> None:
+    gate.journal.hold()
+    await gate.tap()
+    assert len(gate.doors.unlocks) == 1
+    gate.journal.release()
+    [outcome] = await gate.journal.until(AccessOutcome)
+    assert isinstance(outcome, AccessOutcome)
+    assert outcome.outcome is Outcome.UNLOCKED
+
+
+@fail_open
+async def test_fail_open_a_journal_that_refuses_opens_and_the_grant_is_recorded_late(
+    gate: Gate,
+) -> None:
+    gate.journal.refuse = "disk full"
+    await gate.tap()
+    assert len(gate.doors.unlocks) == 1
+    gate.journal.refuse = None
+    await gate.clock.advance(2)
+    [granted] = await gate.journal.until(AccessGranted)
+    assert isinstance(granted, AccessGranted)
+    assert granted.recorded_late
+
+
+async def test_fail_secure_a_journal_that_refuses_makes_the_grant_a_denial(gate: Gate) -> None:
+    gate.journal.refuse = "disk full"
+    await gate.tap()
+    assert gate.doors.unlocks == []
+    gate.journal.refuse = None
+    await gate.clock.advance(2)
+    [denied] = await gate.journal.until(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert denied.reason is Reason.JOURNAL_UNAVAILABLE
+    assert gate.journal.of(AccessGranted) == []
+
+
+async def test_presented_credentials_are_decided_in_their_order(gate: Gate) -> None:
+    gate.path.present(POINT.id, Presented(STRANGER, gate.clock.now()))
+    gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
+    await gate.journal.until(AccessGranted)
+    assert [type(e) for e in gate.journal.events[:2]] == [AccessDenied, AccessGranted]
+
+
+async def test_a_flood_is_capped_and_alarmed_and_the_reader_recovers(gate: Gate) -> None:
+    gate.journal.hold()
+    for _ in range(MAX_WAITING_TAPS + 10):
+        gate.path.present(POINT.id, Presented(STRANGER, gate.clock.now()))
+    assert gate.signals.raised(AlarmKind.READER_FLOODED)
+    gate.journal.release()
+    assert len(await gate.journal.until(AccessDenied, MAX_WAITING_TAPS)) == MAX_WAITING_TAPS
