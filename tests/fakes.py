@@ -179,7 +179,7 @@ class NotedSignals:
 async def running(*coroutines: object) -> AsyncIterator[None]:
     """Run these for as long as the block lasts; a failure of one fails the test."""
     async with asyncio.TaskGroup() as group:
-        tasks = [
+        tasks: list[asyncio.Task[None]] = [
             group.create_task(coroutine, name=f"under test {n}")  # type: ignore[arg-type]  # coroutines
             for n, coroutine in enumerate(coroutines)
         ]

@@ -1,0 +1,155 @@
+"""The doors' tasks: the lock is driven, timers run on the clock, nothing waits for a disk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from gatewayd.alarms import AlarmDesk
+from gatewayd.domain.door import ContactChanged, ControllerBack, ExitPressed, TimePassed
+from gatewayd.domain.events import (
+    AlarmCleared,
+    AlarmRaised,
+    Cause,
+    CauseKind,
+    DoorLocked,
+    DoorModeChanged,
+    DoorOpened,
+    DoorUnlocked,
+    Outcome,
+)
+from gatewayd.domain.model import AlarmKind, DoorId, DoorMode
+from gatewayd.doors import MAX_INBOX, DoorTask, DoorTasks, DoorWiring
+from gatewayd.recorder import Recorder
+from tests.clock import ManualClock
+from tests.domain.world import GATE
+from tests.fakes import FakeBoard, MemoryJournal, running
+
+GUARD = Cause(CauseKind.OPERATOR, "li", "parcel")
+
+
+@dataclass
+class Gate:
+    task: DoorTask
+    doors: DoorTasks
+    board: FakeBoard
+    clock: ManualClock
+    journal: MemoryJournal
+
+
+def build(*, maglock: bool = False, mode: DoorMode = DoorMode.LOCKED) -> tuple[Gate, list[object]]:
+    clock = ManualClock()
+    journal, board = MemoryJournal(clock), FakeBoard()
+    recorder = Recorder(journal, clock, lambda _failing, _why: None)
+    alarms = AlarmDesk(journal, recorder, clock)
+    wiring = DoorWiring(board, 1, 1, 2, False, not maglock)
+    task = DoorTask(GATE, wiring, clock, recorder, alarms, mode)
+    gate = Gate(task, DoorTasks({GATE.id: task}), board, clock, journal)
+    return gate, [task.run(), recorder.run(), alarms.run()]
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gate]:
+    made, tasks = build()
+    async with running(*tasks):
+        made.task.post(ControllerBack())
+        made.task.post(ContactChanged(False))
+        await made.board.until(1, False)
+        yield made
+
+
+async def test_an_unlock_drives_the_relay_and_the_clock_takes_it_back(gate: Gate) -> None:
+    assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.UNLOCKED
+    assert gate.board.relays[1]
+    assert gate.doors.status(GATE.id).unlocked
+    await gate.clock.advance(GATE.unlock_s)
+    await gate.board.until(1, False)
+    assert [type(e) for e in gate.journal.events] == [DoorUnlocked, DoorLocked]
+
+
+async def test_the_relock_is_on_time_while_the_journal_hangs(gate: Gate) -> None:
+    gate.journal.hold()
+    await gate.doors.unlock(GATE.id, GUARD, 2.0)
+    await gate.clock.advance(2)
+    await gate.board.until(1, False)
+    assert gate.journal.events == []
+    gate.journal.release()
+    await gate.journal.until(DoorLocked)
+
+
+async def test_a_forced_door_raises_its_alarm_and_clears_it_when_closed(gate: Gate) -> None:
+    gate.task.post(ContactChanged(True))
+    [alarm] = await gate.journal.until(AlarmRaised)
+    assert isinstance(alarm, AlarmRaised)
+    assert (alarm.alarm, alarm.about) == (AlarmKind.DOOR_FORCED, GATE.id)
+    assert gate.journal.of(DoorOpened) == [DoorOpened(GATE.id, False)]
+    gate.task.post(ContactChanged(False))
+    await gate.journal.until(AlarmCleared)
+
+
+async def test_a_board_that_does_not_answer_fails_the_unlock_and_nothing_is_claimed(
+    gate: Gate,
+) -> None:
+    gate.board.broken = "board-1: no reply"
+    assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.FAILED
+    [alarm] = await gate.journal.until(AlarmRaised)
+    assert isinstance(alarm, AlarmRaised)
+    assert alarm.alarm is AlarmKind.DOOR_FAILED
+    assert gate.journal.of(DoorUnlocked) == []
+    gate.board.broken = None
+    await gate.clock.advance(1)
+    await gate.journal.until(AlarmCleared)
+    assert gate.board.relays[1] is False
+
+
+async def test_a_lockdown_is_journaled_refuses_and_the_exit_still_opens(gate: Gate) -> None:
+    await gate.doors.set_mode(GATE.id, DoorMode.LOCKED_DOWN, GUARD)
+    assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.REFUSED
+    assert gate.doors.all_status()[0].mode is DoorMode.LOCKED_DOWN
+    gate.task.post(ExitPressed())
+    await gate.board.until(1, True)
+    [changed] = await gate.journal.until(DoorModeChanged)
+    assert isinstance(changed, DoorModeChanged)
+    assert changed.cause == GUARD
+
+
+async def test_a_magnetic_lock_is_released_by_taking_its_current() -> None:
+    gate, tasks = build(maglock=True)
+    async with running(*tasks):
+        gate.task.post(ControllerBack())
+        await gate.board.until(1, True)
+        await gate.doors.unlock(GATE.id, GUARD)
+        assert gate.board.relays[1] is False
+
+
+async def test_a_mode_from_before_the_restart_is_said_again() -> None:
+    gate, tasks = build(mode=DoorMode.UNLOCKED)
+    async with running(*tasks):
+        gate.task.post(ControllerBack())
+        await gate.board.until(1, True)
+
+
+async def test_more_inputs_than_the_inbox_holds_are_dropped_and_the_door_lives(gate: Gate) -> None:
+    for _ in range(MAX_INBOX + 20):
+        gate.task.post(TimePassed())
+    assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.UNLOCKED
+
+
+async def test_an_order_beats_the_deadline_it_extends(gate: Gate) -> None:
+    await gate.doors.unlock(GATE.id, GUARD, 3.0)
+    await gate.clock.advance(2)
+    await gate.doors.unlock(GATE.id, GUARD, 3.0)
+    await gate.clock.advance(2)
+    assert gate.board.relays[1]
+    await gate.clock.advance(2)
+    assert gate.board.relays[1] is False
+
+
+def test_a_door_that_is_not_ours_is_a_key_error() -> None:
+    gate, tasks = build()
+    for task in tasks:
+        task.close()  # type: ignore[attr-defined]  # coroutines that never ran
+    with pytest.raises(KeyError):
+        gate.doors.status(DoorId("nowhere"))
