@@ -1,0 +1,66 @@
+"""What is derived from events in the transaction that writes them. Owns its SQL; decides nothing.
+
+A projection can always be made anew from the events; it spares reading them all at a start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewayd.domain.events import (
+    AlarmAcknowledged,
+    AlarmCleared,
+    AlarmRaised,
+    CommandAccepted,
+    CommandDone,
+    DesiredApplied,
+    DoorModeChanged,
+    Event,
+    PictureStored,
+)
+
+Statement = tuple[str, tuple[Any, ...]]
+
+_PICTURE = "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)"
+_MODE = """INSERT INTO door_mode VALUES (?, ?, ?)
+    ON CONFLICT (door_id) DO UPDATE SET mode = excluded.mode, seq = excluded.seq"""
+_COUNTER = """INSERT INTO command_counter VALUES (?, ?)
+    ON CONFLICT (kid) DO UPDATE SET counter = max(counter, excluded.counter)"""
+_DESIRED = """INSERT INTO desired VALUES (1, ?, ?)
+    ON CONFLICT (only_row) DO UPDATE SET revision = excluded.revision, seq = excluded.seq"""
+
+
+def statements(event: Event, seq: int) -> list[Statement]:
+    """The SQL that follows from one event; for most there is none.
+
+    A command id that is already known fails the INSERT, and with it the whole append: the second
+    of two equal commands can never become durable.
+    """
+    match event:
+        case AlarmRaised():
+            return [("INSERT INTO alarm VALUES (?, ?, NULL, NULL)", (event.alarm_id, seq))]
+        case AlarmAcknowledged():
+            sql = "UPDATE alarm SET acknowledged_seq = ? WHERE alarm_id = ?"
+            return [(sql, (seq, event.alarm_id))]
+        case AlarmCleared():
+            return [("UPDATE alarm SET cleared_seq = ? WHERE alarm_id = ?", (seq, event.alarm_id))]
+        case DoorModeChanged():
+            return [(_MODE, (event.door_id, event.mode.value, seq))]
+        case CommandAccepted():
+            values = (event.command_id, event.kid, event.counter, event.action, event.target, seq)
+            return [
+                ("INSERT INTO command VALUES (?, ?, ?, ?, ?, ?, NULL, '', NULL)", values),
+                (_COUNTER, (event.kid, event.counter)),
+            ]
+        case CommandDone():
+            sql = "UPDATE command SET outcome = ?, detail = ?, done_seq = ? WHERE command_id = ?"
+            return [(sql, (event.outcome, event.detail, seq, event.command_id))]
+        case DesiredApplied():
+            return [(_DESIRED, (event.revision, seq))]
+        case PictureStored():
+            picture = (event.camera_id, event.name, event.sha256, event.size, event.age_ms)
+            return [
+                ("INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, event.for_seq, *picture))
+            ]
+        case _:
+            return []

@@ -1,0 +1,63 @@
+-- The journal as all migrations leave it, column by column. A test compares it with a new file.
+CREATE TABLE journal (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    epoch    TEXT NOT NULL              -- 16 hex digits made with the file: tells one file from another
+) STRICT;
+CREATE TABLE event (
+    seq     INTEGER PRIMARY KEY,        -- from 1, without holes; with the epoch the event's identity
+    prev    INTEGER NOT NULL,           -- seq of the event before it in the same stream, 0 for the first
+    stream  TEXT    NOT NULL,           -- 'evt' or 'alarm': on which stream it goes to the centre
+    kind    TEXT    NOT NULL,           -- e.g. 'access.granted': docs/reference/events.md
+    subject TEXT    NOT NULL,           -- the id of what it is about
+    boot    TEXT    NOT NULL,           -- Stamp.boot_id
+    mono_ns INTEGER NOT NULL,           -- Stamp.monotonic_ns, comparable within one boot
+    wall_ms INTEGER NOT NULL,           -- Stamp.wall_ms, milliseconds since 1970 UTC
+    trusted INTEGER NOT NULL,           -- Stamp.wall_trusted, 0 or 1
+    data    TEXT    NOT NULL,           -- the event's fields as canonical JSON
+    hash    BLOB    NOT NULL            -- SHA-256 over the row and the hash before it: journal.md
+) STRICT;
+CREATE TABLE outbox (
+    stream TEXT    PRIMARY KEY,
+    upto   INTEGER NOT NULL             -- the centre has committed the stream up to this seq
+) STRICT, WITHOUT ROWID;
+-- What follows is derived from events in the transaction that writes them.
+CREATE TABLE alarm (
+    alarm_id         TEXT    PRIMARY KEY,
+    raised_seq       INTEGER NOT NULL,
+    acknowledged_seq INTEGER,
+    cleared_seq      INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE door_mode (
+    door_id TEXT    PRIMARY KEY,
+    mode    TEXT    NOT NULL,           -- ONVIF DoorMode
+    seq     INTEGER NOT NULL            -- the event that set it
+) STRICT, WITHOUT ROWID;
+CREATE TABLE command (
+    command_id   TEXT    PRIMARY KEY,   -- the centre's id: never carried out twice
+    kid          TEXT    NOT NULL,      -- the key that signed it
+    counter      INTEGER NOT NULL,
+    action       TEXT    NOT NULL,
+    target       TEXT    NOT NULL,
+    accepted_seq INTEGER NOT NULL,
+    outcome      TEXT,                  -- NULL while it is under way
+    detail       TEXT    NOT NULL,
+    done_seq     INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE command_counter (
+    kid     TEXT    PRIMARY KEY,
+    counter INTEGER NOT NULL            -- the highest accepted of this key
+) STRICT, WITHOUT ROWID;
+CREATE TABLE desired (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    revision INTEGER NOT NULL,          -- of the wanted state applied last
+    seq      INTEGER NOT NULL
+) STRICT;
+CREATE TABLE picture (
+    seq       INTEGER PRIMARY KEY,      -- of the picture.stored event
+    for_seq   INTEGER NOT NULL,         -- the event whose moment it shows
+    camera_id TEXT    NOT NULL,
+    name      TEXT    NOT NULL,         -- below the media folder
+    sha256    TEXT    NOT NULL,
+    size      INTEGER NOT NULL,         -- bytes
+    age_ms    INTEGER NOT NULL          -- the event's moment minus the picture's
+) STRICT;
