@@ -93,7 +93,7 @@ async def run_device(device: Device) -> int:
 
 
 async def told_to_quit() -> None:
-    """Returns when stdin says 'quit'; waits for ever where stdin is closed or has no end to wait on."""
+    """Returns when stdin says 'quit'; never, where stdin can't say it."""
     quit_said = asyncio.Event()
     loop = asyncio.get_running_loop()
     buffer = bytearray()

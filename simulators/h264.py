@@ -10,6 +10,7 @@ from typing import Self
 
 import av
 import cv2
+import numpy as np
 from av.video.frame import PictureType
 
 from simulators.barcode import Picture
@@ -66,9 +67,8 @@ class Encoder:
 
     def encode(self, picture: Picture, number: int, produced_ns: int) -> AccessUnit:
         """Compress a BGR picture; `number` is its place in time (frames may be left out)."""
-        frame = av.VideoFrame.from_ndarray(
-            cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), format="yuv420p"
-        )
+        planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
         if self._since_key >= self._gop:
             frame.pict_type = PictureType.I

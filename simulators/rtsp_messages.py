@@ -165,7 +165,7 @@ def digest_nonce(header: str) -> str:
 
 
 def is_authorised(method: str, header: str, nonce: str, user: str, password: str) -> bool:
-    """Whether an Authorization header proves the password (RFC 2617 §3.2.2, with or without qop)."""
+    """Whether an Authorization header proves the password (RFC 2617 §3.2.2; qop optional)."""
     fields = _digest_fields(header)
     if fields.get("username") != user or fields.get("nonce") != nonce:
         return False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ class Scene:
             picture = self._view(shown, faults)
         if faults.blur:
             sigma = faults.blur * self._width / 1000
-            picture = cv2.GaussianBlur(picture, (0, 0), sigma)
+            picture = _bytes_of(cv2.GaussianBlur(picture, (0, 0), sigma))
         if faults.overlay or faults == NO_FAULTS:
             self._overlay(picture, number, clock_text)
         elif not faults.black:
@@ -191,11 +192,17 @@ class Scene:
         """A QR code on a white card in the middle of the view, a third of the height."""
         if self._qr is None or self._qr[0] != text:
             code = cv2.QRCodeEncoder.create().encode(text)
-            self._qr = text, cv2.copyMakeBorder(code, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=255)
+            framed = cv2.copyMakeBorder(code, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=255)
+            self._qr = text, _bytes_of(framed)
         code = self._qr[1]
-        side = max(round(self._height * 0.4) // code.shape[0], 2) * code.shape[0]
-        card = cv2.resize(code, (side, side), interpolation=cv2.INTER_NEAREST)
+        side = max(round(self._height * 0.5) // code.shape[0], 2) * code.shape[0]
+        card = _bytes_of(cv2.resize(code, (side, side), interpolation=cv2.INTER_NEAREST))
         top, left = (self._height - side) // 2, (self._width - side) // 2
         top = max(top, round(self._height * OVERLAY_FRACTION))
         room = picture[top : top + side, left : left + side]
         room[:] = card[: room.shape[0], : room.shape[1], np.newaxis]
+
+
+def _bytes_of(picture: np.ndarray[Any, Any]) -> Picture:
+    """cv2's types promise any number; bytes in are bytes out, so nothing is copied."""
+    return picture.astype(np.uint8, copy=False)
