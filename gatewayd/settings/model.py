@@ -5,15 +5,18 @@ Owns what each table may hold. Must not read files: `gatewayd.settings.load` doe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
+
 Id = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$",
+        pattern=ID_PATTERN,
         description="Lower-case letters, digits and hyphens, at most 32.",
     ),
 ]
@@ -22,7 +25,7 @@ Id = Annotated[
 class Table(BaseModel):
     """What all tables share: frozen, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class SiteSettings(Table):
@@ -51,7 +54,7 @@ class StorageSettings(Table):
 class DoorSettings(Table):
     """A door: its lock on a relay, its contact and exit button on inputs of a controller."""
 
-    id: Id
+    id: Id = Field(description="The door's id, unique among all ids of this file.")
     name: str = Field(description="As the guard calls it.")
     controller: Id = Field(description="The id of the [[controller]] it is wired to.")
     relay: int = Field(ge=1, description="Relay terminal, from 1 as printed on the board.")
@@ -80,76 +83,79 @@ class DoorSettings(Table):
     )
 
 
-class ReaderSettings(Table):
+class DeviceTable(Table):
+    """A table whose other keys are the options of its driver, which may hold a secret."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def driver_options(self) -> dict[str, Any]:
+        """The keys that the driver's own model checks."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The table's own keys: what a driver's option holds is not shown."""
+        own = type(self).model_fields
+        return ((key, value) for key, value in super().__repr_args__() if key in own)
+
+
+class ReaderSettings(DeviceTable):
     """A reader at a door: with its direction it is an access point. Other keys are the driver's."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    id: Id
+    id: Id = Field(description="The access point's id, unique among all ids of this file.")
     name: str = Field(description="As the guard calls this access point.")
     driver: str = Field(description="A reader driver's name, e.g. 'ascii-tag'.")
     door: Id = Field(description="The id of the [[door]] it opens.")
-    direction: Literal["in", "out"] = "in"
+    direction: Literal["in", "out"] = Field(
+        default="in", description="Which way a person goes who taps here."
+    )
     cameras: tuple[Id, ...] = Field(
         default=(), strict=False, description="Ids of the [[camera]] that keep a picture of a tap."
     )
 
-    @property
-    def driver_options(self) -> dict[str, Any]:
-        """The keys that the driver's own model checks."""
-        return dict(self.__pydantic_extra__ or {})
 
-
-class ControllerSettings(Table):
+class ControllerSettings(DeviceTable):
     """A board with relays and inputs. Other keys are the driver's."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    id: Id
+    id: Id = Field(description="The board's id, unique among all ids of this file.")
     driver: str = Field(description="A controller driver's name, e.g. 'modbus-relay'.")
 
-    @property
-    def driver_options(self) -> dict[str, Any]:
-        """The keys that the driver's own model checks."""
-        return dict(self.__pydantic_extra__ or {})
 
-
-class CameraSettings(Table):
+class CameraSettings(DeviceTable):
     """A camera. Other keys are the driver's."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    id: Id
+    id: Id = Field(description="The camera's id, unique among all ids of this file.")
     name: str = Field(description="As the guard calls it.")
     driver: str = Field(default="rtsp", description="A camera driver's name.")
     ring_s: float = Field(
         default=10.0, ge=2, le=120, description="Seconds of video kept in memory for pictures."
     )
 
-    @property
-    def driver_options(self) -> dict[str, Any]:
-        """The keys that the driver's own model checks."""
-        return dict(self.__pydantic_extra__ or {})
-
 
 class LinkSettings(Table):
     """The line to the central system over MQTT."""
 
     host: str = Field(description="The broker's host name or address.")
-    port: int = Field(default=8883, ge=1, le=65_535)
+    port: int = Field(default=8883, ge=1, le=65_535, description="The broker's TCP port.")
     protocol: Literal["auto", "5", "3.1.1"] = Field(
         default="auto", description="'auto' tries MQTT 5 and falls back to 3.1.1."
     )
-    username: str | None = None
+    username: str | None = Field(default=None, description="Name to log in to the broker with.")
     password_file: Path | None = Field(default=None, description="A file only its owner may read.")
     tls: bool = Field(default=True, description="Off only on loopback or a trusted line.")
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: Path | None = Field(
+        default=None, description="PEM: who may sign the broker's certificate; else the system's."
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM: this box's own certificate, with key_file."
+    )
+    key_file: Path | None = Field(default=None, description="PEM; only its owner may read it.")
     central_keys_file: Path = Field(
         description="JSON: the centre's Ed25519 public keys, each with kid and roles."
     )
-    keepalive_s: int = Field(default=20, ge=5, le=600)
+    keepalive_s: int = Field(
+        default=20, ge=5, le=600, description="A silent line is noticed after 1.5 times this."
+    )
     window: int = Field(default=20, ge=1, le=100, description="Unacknowledged publishes at once.")
     resend_s: float = Field(
         default=10.0, gt=0, description="Send again what the centre has not acknowledged."
@@ -162,11 +168,19 @@ class ConsoleSettings(Table):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65_535, description="0 takes a free one.")
     certificate_file: Path | None = Field(default=None, description="PEM, to serve HTTPS.")
-    key_file: Path | None = None
-    session_hours: float = Field(default=12.0, gt=0, le=24)
+    key_file: Path | None = Field(default=None, description="PEM; only its owner may read it.")
+    allow_plain_http: bool = Field(
+        default=False,
+        description="Serve other machines without HTTPS: passwords cross the network in the clear.",
+    )
+    session_hours: float = Field(
+        default=12.0, gt=0, le=24, description="A log-in ends after this, at work or not."
+    )
     operators_file: Path | None = Field(
         default=None,
-        description="TOML with the first operators (name, role, argon2 hash); read at first start.",
+        description="TOML with the first operators (name, role, argon2 hash); read at first start. "
+        "Only its owner may read it.",
+        json_schema_extra={"secret_file": True},
     )
 
 

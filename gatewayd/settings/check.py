@@ -1,0 +1,204 @@
+"""What must hold between the tables of the settings. Owns the cross-checks; touches no device.
+
+Each check reads the raw values that make sense and passes over those that don't: what is wrong
+with one table by itself is said already, and must not hide what is wrong between two.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import zoneinfo
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from gatewayd.settings.problem import Problem, nearest, suggestion
+from gatewayd.settings.secrets import has_password
+from gatewayd.settings.tables import DEVICE_TABLES, Draft, Entry
+
+# Subjects of the journal that are not devices: an id like these could not be told from them.
+RESERVED_IDS = ("system", "link", "whitelist")
+
+
+def check_draft(draft: Draft) -> list[Problem]:
+    """Everything that is wrong between the tables; files are `gatewayd.settings.files`'s."""
+    return [problem for check in _CHECKS for problem in check(draft)]
+
+
+def _ids(draft: Draft) -> Iterator[Problem]:
+    seen: dict[str, Entry] = {}
+    for entry in draft.of("door", *DEVICE_TABLES):
+        if entry.id is None:
+            continue
+        at = (*entry.at, "id")
+        if entry.id in RESERVED_IDS:
+            yield draft.source.problem(
+                at,
+                f"{entry.id!r} is a word of the journal's own",
+                "name it otherwise, e.g. with a number",
+            )
+        if entry.id in seen:
+            what = f"the id {entry.id!r} is taken by {_place(draft, seen[entry.id])}"
+            yield draft.source.problem(at, what, "ids are unique across all tables")
+        seen.setdefault(entry.id, entry)
+
+
+def _references(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("door"):
+        yield from _refers(draft, entry, "controller", entry.value("controller"))
+    for entry in draft.of("reader"):
+        yield from _refers(draft, entry, "door", entry.value("door"))
+        cameras = entry.value("cameras")
+        for index, camera in enumerate(cameras if isinstance(cameras, list) else ()):
+            yield from _refers(draft, entry, "camera", camera, ("cameras", index))
+
+
+def _refers(
+    draft: Draft, entry: Entry, table: str, wanted: object, key: tuple[str | int, ...] = ()
+) -> Iterator[Problem]:
+    known = {other.id for other in draft.of(table) if other.id is not None}
+    if isinstance(wanted, str) and wanted not in known:
+        hint = suggestion(wanted, known, f"[[{table}]] ids")
+        what = f"there is no [[{table}]] with the id {wanted!r}"
+        yield draft.source.problem((*entry.at, *(key or (table,))), what, hint)
+
+
+def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
+    named = {entry.text("door") for entry in draft.of("reader")}
+    for entry in draft.of("door"):
+        if entry.id is not None and entry.id not in named:
+            hint = f'add a [[reader]] with door = "{entry.id}"'
+            yield draft.source.problem(entry.at, "no reader names this door", hint)
+
+
+def _terminals(draft: Draft) -> Iterator[Problem]:
+    yield from _taken_twice(draft, "relay", ("relay",))
+    yield from _taken_twice(draft, "input", ("contact_input", "exit_input"))
+
+
+def _taken_twice(draft: Draft, what: str, keys: Iterable[str]) -> Iterator[Problem]:
+    seen: dict[tuple[str, float], str] = {}
+    for entry in draft.of("door"):
+        controller = entry.text("controller")
+        for key in keys:
+            number = entry.number(key)
+            if controller is None or number is None:
+                continue
+            name = draft.source.name_of((*entry.at, key))
+            first = seen.setdefault((controller, number), name)
+            if first != name:
+                text = f"{what} {number:g} of {controller!r} is taken by {first}"
+                yield draft.source.problem((*entry.at, key), text, "one terminal, one use")
+
+
+def _timings(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("door"):
+        warn, held = entry.number("pre_alarm_s"), entry.number("held_s")
+        if warn is not None and held is not None and warn >= held:
+            key = "pre_alarm_s" if "pre_alarm_s" in entry.raw else "held_s"
+            what = f"pre_alarm_s ({warn:g}) must be less than held_s ({held:g})"
+            yield draft.source.problem((*entry.at, key), what, "the warning comes first")
+
+
+def _ports(draft: Draft) -> Iterator[Problem]:
+    seen: dict[str, Entry] = {}
+    for entry in draft.of(*DEVICE_TABLES):
+        if entry.driver is None or entry.options is None:
+            continue
+        port = entry.driver.port_of(entry.options)
+        if port is None:
+            continue
+        # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same plug.
+        real = str(Path(port).resolve()) if port.startswith("/") else port
+        first = seen.setdefault(real, entry)
+        if first is not entry:
+            same = port if port == real else f"{port} (that is {real})"
+            what = f"the port {same} is taken by {_place(draft, first)}"
+            yield draft.source.problem(_key_of_port(entry, port), what, "one port, one driver")
+
+
+def _key_of_port(entry: Entry, port: str) -> tuple[str | int, ...]:
+    """The key that holds the port's name, so that the problem stands on its line."""
+    key = next((key for key, value in entry.raw.items() if value == port), None)
+    return entry.at if key is None else (*entry.at, key)
+
+
+def _time_zone(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("site"):
+        name = entry.text("time_zone")
+        if name is None:
+            continue
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            hint = (
+                nearest(name, zoneinfo.available_timezones()) or "write for example 'Asia/Shanghai'"
+            )
+            yield draft.source.problem(
+                (*entry.at, "time_zone"), f"unknown time zone {name!r}", hint
+            )
+
+
+def _console(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("console"):
+        host = entry.text("host")
+        open_ok = entry.value("allow_plain_http") is True
+        if host is None or open_ok or _is_loopback(host) or entry.value("certificate_file"):
+            continue
+        hint = "set certificate_file and key_file, or allow_plain_http = true"
+        what = f"{host!r} serves other machines, and there is no certificate"
+        key = "host" if "host" in entry.raw else "certificate_file"
+        yield draft.source.problem((*entry.at, key), what, hint)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _link(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("link"):
+        if entry.value("password_file") is not None and entry.value("username") is None:
+            hint = "set username beside it"
+            yield draft.source.problem((*entry.at, "password_file"), "is of no use alone", hint)
+        for key in ("ca_file", "certificate_file", "key_file"):
+            if entry.value("tls") is False and entry.value(key) is not None:
+                hint = "remove one of the two"
+                what = "is set, but tls = false would not use it"
+                yield draft.source.problem((*entry.at, key), what, hint)
+
+
+def _passwords(draft: Draft) -> Iterator[Problem]:
+    """A password inside the settings file makes the file itself a secret."""
+    try:
+        others_read = draft.source.path.stat().st_mode & 0o077
+    except OSError:
+        return
+    for entry in draft.of("link", "console", *DEVICE_TABLES):
+        for key, value in entry.raw.items():
+            at = (*entry.at, key)
+            if others_read and isinstance(value, str) and has_password(value):
+                hint = f"move it to a password_file, or run: chmod 600 {draft.source.path}"
+                what = "holds a password, and others can read this file"
+                if at not in draft.source.flags:
+                    yield draft.source.problem(at, what, hint)
+
+
+def _place(draft: Draft, entry: Entry) -> str:
+    line = draft.source.lines.get(entry.at)
+    return f"[[{entry.at[0]}]] {entry.id or ''}".strip() + (f" at line {line}" if line else "")
+
+
+_CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
+    _ids,
+    _references,
+    _doors_without_reader,
+    _terminals,
+    _timings,
+    _ports,
+    _time_zone,
+    _console,
+    _link,
+    _passwords,
+)
