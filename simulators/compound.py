@@ -1,0 +1,358 @@
+"""The simulated compound: who lives and works there, with which cards, from a seed.
+
+Owns the people, cards, calendars, schedules and levels as whitelist records of
+docs/reference/mqtt.md. Must not talk to anything: the simulated centre and the scenario both build
+the same compound from the same seed. Every name, phone and card is invented.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Record = dict[str, Any]
+
+DAY_S = 86_400
+RESIDENTS = 300
+BUILDINGS = 6
+DOORS = ("main-gate", "side-door")
+SITE_ZONE = ZoneInfo("Asia/Shanghai")
+
+SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余"
+GIVEN = (
+    *("芳", "伟", "娜", "敏", "静", "丽", "强", "磊", "军", "洋"),
+    *("勇", "艳", "杰", "涛", "明", "超", "秀英", "桂英", "建华", "志强"),
+    *("海燕", "晓明", "雨桐", "子涵", "浩然", "欣怡", "梓萱", "宇轩", "一诺", "思远"),
+    *("嘉怡", "文博", "雅婷", "俊杰", "婉清", "国栋", "春梅", "立新", "佳琪", "晨曦"),
+)
+
+# Three shifts, so that at any hour one of them is off for at least eight more.
+SHIFTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "cleaners-early": (("06:00:00", "14:00:00"),),
+    "cleaners-late": (("14:00:00", "22:00:00"),),
+    "cleaners-night": (("00:00:00", "06:00:00"), ("22:00:00", "24:00:00")),
+}
+SHIFT_NAMES = {
+    "cleaners-early": "保洁早班",
+    "cleaners-late": "保洁中班",
+    "cleaners-night": "保洁夜班",
+}
+
+
+class Tech(StrEnum):
+    """What a card speaks: a 125 kHz tag (40 bits), or one of the two usual Wiegand lengths."""
+
+    EM4100 = "em4100"
+    WIEGAND_26 = "wiegand-26"
+    WIEGAND_34 = "wiegand-34"
+
+
+BITS = {Tech.EM4100: 40, Tech.WIEGAND_26: 26, Tech.WIEGAND_34: 34}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card's raw bits, first transmitted bit most significant, as upper-case hexadecimal."""
+
+    tech: Tech
+    value: str = field(repr=False)
+
+    @property
+    def bits(self) -> int:
+        return BITS[self.tech]
+
+    @property
+    def masked(self) -> str:
+        """What a log or the terminal may show: the last four digits."""
+        return "•" * (len(self.value) - 4) + self.value[-4:]
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A card as it was issued. Times are seconds since 1970 UTC, or None."""
+
+    card: Card
+    status: str = "active"
+    valid_from: int | None = None
+    valid_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Someone:
+    """A resident or a member of staff, with what was issued to them."""
+
+    id: str
+    name: str = field(repr=False)
+    role: str
+    building: str
+    unit: str
+    room: str
+    phone: str = field(repr=False)
+    levels: tuple[str, ...]
+    issued: tuple[Issued, ...]
+
+    def card_for(self, bits: Sequence[int]) -> Card:
+        """The newest card of one of these lengths. Raises KeyError where there is none."""
+        for issued in reversed(self.issued):
+            if issued.card.bits in bits:
+                return issued.card
+        raise KeyError(f"{self.id} holds no card of {'/'.join(map(str, bits))} bits")
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """All of it. `special` names the characters of a scenario by their part in it."""
+
+    people: tuple[Someone, ...]
+    special: dict[str, Someone]
+    strangers: tuple[Card, ...]  # cards that are nobody's
+    doors: tuple[str, ...]
+
+    @property
+    def residents(self) -> tuple[Someone, ...]:
+        """Those whose cards simply work, without the special characters and the staff."""
+        named = {someone.id for someone in self.special.values()}
+        return tuple(p for p in self.people if p.role != "staff" and p.id not in named)
+
+    def off_duty_cleaner(self, now_ms: int) -> Someone:
+        """The cleaner whose shift is farthest away at that moment (at least eight hours)."""
+        return self.special[off_duty_shift(now_ms)]
+
+
+def off_duty_shift(now_ms: int) -> str:
+    """The shift that has just ended: the one farthest from its next start."""
+    hour = datetime.fromtimestamp(now_ms / 1000, SITE_ZONE).hour
+    if 6 <= hour < 14:
+        return "cleaners-night"
+    return "cleaners-early" if 14 <= hour < 22 else "cleaners-late"
+
+
+def make_compound(seed: int, today: date, doors: Sequence[str] = DOORS) -> Compound:
+    """The same compound for the same arguments, always. `today` dates the expired card."""
+    maker = _Maker(random.Random(seed), today)
+    residents = tuple(maker.residents())
+    special = maker.special()
+    guards = tuple(maker.staff(f"guard-{n}", "保安", ("guards",)) for n in range(1, 5))
+    strangers = tuple(maker.card(tech) for tech in Tech for _ in range(4))
+    people = (*residents, *special.values(), *guards)
+    return Compound(people, special, strangers, tuple(doors))
+
+
+class _Maker:
+    """Draws people and cards; no card twice."""
+
+    def __init__(self, rng: random.Random, today: date) -> None:
+        self._rng = rng
+        self._today = today
+        self._taken: set[str] = set()
+        self._phone = iter(rng.sample(range(10_000), 2_000))
+
+    def residents(self) -> Iterator[Someone]:
+        """Households of one to five until there are RESIDENTS people in BUILDINGS buildings."""
+        homes = self._homes()
+        number = 0
+        while number < RESIDENTS:
+            building, unit, room = next(homes)
+            tenants = self._rng.random() < 0.3
+            surname = self._rng.choice(SURNAMES)
+            for member in range(min(self._rng.randint(1, 5), RESIDENTS - number)):
+                number += 1
+                role = "family" if member else ("tenant" if tenants else "owner")
+                name = (surname if member % 3 != 1 else self._rng.choice(SURNAMES)) + self._given()
+                yield self._resident(f"p-{number}", name, role, (building, unit, room))
+
+    def _homes(self) -> Iterator[tuple[str, str, str]]:
+        every = [
+            (str(b), str(u), f"{floor}{flat:02d}")
+            for b in range(1, BUILDINGS + 1)
+            for u in (1, 2)
+            for floor in range(1, 19)
+            for flat in (1, 2, 3)
+        ]
+        yield from self._rng.sample(every, len(every))
+
+    def _resident(
+        self,
+        person_id: str,
+        name: str,
+        role: str,
+        home: tuple[str, str, str],
+        **issue: Any,  # noqa: ANN401  # Issued's own fields
+    ) -> Someone:
+        """With a tag for the main gate and a Wiegand card for the side door."""
+        wiegand = Tech.WIEGAND_34 if self._rng.random() < 0.4 else Tech.WIEGAND_26
+        issued = tuple(Issued(self.card(tech), **issue) for tech in (Tech.EM4100, wiegand))
+        levels = ("residents",)
+        return Someone(person_id, name, role, *home, self._new_phone(), levels, issued)
+
+    def special(self) -> dict[str, Someone]:
+        """The characters that a scenario calls by their part."""
+        midnight = datetime(self._today.year, self._today.month, self._today.day, tzinfo=SITE_ZONE)
+        ended = int((midnight - timedelta(days=4)).timestamp())
+        new = self._resident
+        cast = {
+            "expired": new("p-301", "钱立新", "tenant", ("3", "1", "804"), valid_until=ended),
+            "suspended": new("p-302", "孔德明", "owner", ("2", "2", "1503"), status="suspended"),
+            "lost": new("p-303", "沈春梅", "owner", ("5", "1", "602"), status="lost"),
+        }
+        for shift in SHIFTS:
+            cast[shift] = self.staff(shift, SHIFT_NAMES[shift], (shift,))
+        return cast
+
+    def staff(self, person_id: str, place: str, levels: tuple[str, ...]) -> Someone:
+        name = self._rng.choice(SURNAMES) + self._given()
+        issued = (Issued(self.card(Tech.EM4100)), Issued(self.card(Tech.WIEGAND_26)))
+        return Someone(person_id, name, "staff", place, "", "", self._new_phone(), levels, issued)
+
+    def card(self, tech: Tech) -> Card:
+        while (value := self._draw(tech)) in self._taken:
+            pass
+        self._taken.add(value)
+        return Card(tech, value)
+
+    def _draw(self, tech: Tech) -> str:
+        if tech is Tech.EM4100:
+            return f"{0x10:02X}{self._rng.getrandbits(32):08X}"  # 10: the customer code
+        payload_bits = BITS[tech] - 2
+        bits = with_parity(self._rng.getrandbits(payload_bits), payload_bits)
+        return f"{bits:0{(BITS[tech] + 3) // 4}X}"
+
+    def _given(self) -> str:
+        return self._rng.choice(GIVEN)
+
+    def _new_phone(self) -> str:
+        return f"1380000{next(self._phone):04d}"
+
+
+def with_parity(payload: int, payload_bits: int) -> int:
+    """Wiegand 26 and 34: even parity over the first half in front, odd over the second behind."""
+    half = payload_bits // 2
+    even = (payload >> half).bit_count() & 1
+    odd = 1 - ((payload & ((1 << half) - 1)).bit_count() & 1)
+    return even << (payload_bits + 1) | payload << 1 | odd
+
+
+# ------------------------------------------------------------------------ whitelist records
+
+
+def records(compound: Compound) -> list[Record]:
+    """The whole list in the order that docs/reference/mqtt.md asks for."""
+    people = [person_record(someone) for someone in compound.people]
+    cards = [
+        credential_record(someone.id, issued)
+        for someone in compound.people
+        for issued in someone.issued
+    ]
+    return [*calendars(), *schedules(), *levels(compound.doors), *people, *cards]
+
+
+def person_record(someone: Someone) -> Record:
+    return {
+        "t": "person",
+        "id": someone.id,
+        "name": someone.name,
+        "role": someone.role,
+        "building": someone.building,
+        "unit": someone.unit,
+        "room": someone.room,
+        "phone": someone.phone,
+        "photo": "",
+        "levels": list(someone.levels),
+    }
+
+
+def credential_record(person_id: str, issued: Issued) -> Record:
+    return {
+        "t": "credential",
+        "kind": "card",
+        "bits": issued.card.bits,
+        "value": issued.card.value,
+        "person": person_id,
+        "status": issued.status,
+        "valid_from": issued.valid_from,
+        "valid_until": issued.valid_until,
+    }
+
+
+def calendars() -> list[Record]:
+    """China's public holidays: 2026 as the State Council announced them; of 2027 the statutory
+    days only, since the bridged days are announced the autumn before."""
+    in_2026 = [
+        ("2026-01-01", 3),
+        ("2026-02-15", 9),
+        ("2026-04-04", 3),
+        ("2026-05-01", 5),
+        ("2026-06-19", 3),
+        ("2026-09-25", 3),
+        ("2026-10-01", 7),
+    ]
+    in_2027 = [
+        ("2027-01-01", 1),
+        ("2027-02-05", 4),
+        ("2027-04-05", 1),
+        ("2027-05-01", 2),
+        ("2027-06-09", 1),
+        ("2027-09-15", 1),
+        ("2027-10-01", 3),
+    ]
+    return [
+        {"t": "calendar", "id": "cn-2026", "name": "2026年节假日", "dates": _dates(in_2026)},
+        {"t": "calendar", "id": "cn-2027", "name": "2027年法定节日", "dates": _dates(in_2027)},
+    ]
+
+
+def _dates(spans: Sequence[tuple[str, int]]) -> list[str]:
+    return [
+        (date.fromisoformat(first) + timedelta(days=n)).isoformat()
+        for first, days in spans
+        for n in range(days)
+    ]
+
+
+def schedules() -> list[Record]:
+    """Always, and one a shift; on holidays cleaners come for two hours of their shift."""
+    always = _schedule("always", "全天", [["00:00:00", "24:00:00"]])
+    shifts = []
+    for shift, spans in SHIFTS.items():
+        hours = [list(span) for span in spans]
+        shifts.append(
+            _schedule(shift, SHIFT_NAMES[shift], hours)
+            | {"holiday_calendars": ["cn-2026", "cn-2027"], "holidays": [_short(spans[0][0])]}
+        )
+    return [always, *shifts]
+
+
+def _short(start: str) -> list[str]:
+    return [start, f"{int(start[:2]) + 2:02d}:00:00"]
+
+
+def _schedule(schedule_id: str, name: str, hours: list[list[str]]) -> Record:
+    week = [hours for _ in range(7)]
+    return {
+        "t": "schedule",
+        "id": schedule_id,
+        "name": name,
+        "week": week,
+        "holiday_calendars": [],
+        "holidays": [],
+    }
+
+
+def levels(doors: Sequence[str]) -> list[Record]:
+    """Residents and guards at all hours, each shift of cleaners in its own, through all doors."""
+    named = {"residents": ("住户", "always"), "guards": ("保安", "always")}
+    named |= {shift: (SHIFT_NAMES[shift], shift) for shift in SHIFTS}
+    return [
+        {"t": "level", "id": level, "name": name, "doors": list(doors), "schedule": schedule}
+        for level, (name, schedule) in named.items()
+    ]
+
+
+def utc_today(wall_ms: int) -> date:
+    """The date that dates the expired card."""
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).date()
