@@ -1,0 +1,216 @@
+"""A simulated card reader on a pseudo-terminal. Owns presentations and their faults; the bytes are
+made in reader_frames.py, the line is in pty_line.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from simulators.control import ControlError, ControlTable, Reply, Request, Verb
+from simulators.device import Device, run_device
+from simulators.line_faults import MAX_SLOWDOWN, MAX_TIMES, LineFaults
+from simulators.pty_line import BAUDS, PtyLine
+from simulators.reader_frames import KINDS, frame_of, parse_value
+
+NAME = "reader"
+HELP = "a card reader on a pseudo-terminal, with faults to order"
+
+REPEAT_S = 0.05  # RDM6300: a tag in the field, start to start
+MAX_HOLD_S = 25.0  # less than a control client waits for its reply
+FAULTS = ("noise", "silence", "slow", "duplicate", "bad_checksum", "bad_parity", "half")
+_PLUGGING = ("unplug", "replug")
+_CHECKED = ("id12", "rdm6300", "wiegand-binary")
+_WITH_PARITY = ("wiegand-hex", "wiegand-binary")
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What went over the line for one card. The times are None where nothing did.
+
+    `first_ns` and `sent_ns`: monotonic ns after the last byte of the first and of the last frame.
+    `count`: presentations that reached the line since the start, this one included.
+    """
+
+    sent: bool
+    frames: int
+    count: int
+    first_ns: int | None
+    sent_ns: int | None
+
+
+class SimulatedReader(Device):
+    """`async with SimulatedReader("id12", link) as r: await r.present(40, "100086F444")`."""
+
+    def __init__(
+        self,
+        kind: str,
+        link: Path,
+        *,
+        baud: int = 9600,
+        seed: int = 0,
+        control: Path | None = None,
+    ) -> None:
+        super().__init__(control)
+        if kind not in KINDS:
+            raise ValueError(f"no reader kind {kind!r}; known: {', '.join(KINDS)}")
+        self._kind = kind
+        self._line = PtyLine(link, baud, seed)
+        self._faults = LineFaults(FAULTS)
+        self._turn = asyncio.Lock()  # one card at a time in the field
+        self._presented = 0
+        self._frames = 0
+
+    async def open(self) -> None:
+        self._line.plug()
+
+    def close(self) -> None:
+        self._line.unplug()
+
+    def ready(self) -> Mapping[str, Any]:
+        return {"link": str(self._line.link), "kind": self._kind}
+
+    def controls(self) -> ControlTable:
+        return {
+            "present": Verb(self._order_present, ("bits", "value", "hold_s")),
+            "fault": Verb(self._order_fault, ("kind", "times", "factor")),
+            "clear": Verb(self._order_clear),
+            "status": Verb(self._order_status),
+        }
+
+    # ------------------------------------------------------------------------------- cards
+
+    async def present(self, bits: int, value: str, hold_s: float = 0.0) -> Presentation:
+        """Hold a card to the reader; returns after the last byte. Raises ValueError."""
+        number = parse_value(self._kind, bits, value)
+        async with self._turn:
+            if self._faults.take("silence") is not None or not self._line.plugged:
+                return Presentation(False, 0, self._presented, None, None)
+            return await self._send_held(bits, number, hold_s)
+
+    async def _send_held(self, bits: int, number: int, hold_s: float) -> Presentation:
+        """One frame, or with an RDM6300 one every 50 ms for as long as the card is held."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        held_s = hold_s if self._kind == "rdm6300" else 0.0
+        times: list[int] = []
+        while True:
+            sent_ns = await self._send_frame(bits, number)
+            if sent_ns is None:
+                break
+            times.append(sent_ns)
+            next_s = start + len(times) * REPEAT_S
+            if max(next_s, loop.time()) - start > held_s:
+                break
+            await asyncio.sleep(max(next_s - loop.time(), 0))
+        self._presented += bool(times)
+        first, last = (times[0], times[-1]) if times else (None, None)
+        return Presentation(bool(times), len(times), self._presented, first, last)
+
+    async def _send_frame(self, bits: int, number: int) -> int | None:
+        """Send one transmission with whatever is wrong now; None where the line was unplugged."""
+        if self._faults.take("bad_parity") is not None:
+            number ^= 1  # the last bit sent is a parity bit in each common format
+        spoil = self._faults.take("bad_checksum") is not None
+        data = frame_of(self._kind, bits, number, spoil_checksum=spoil)
+        if self._faults.take("half") is not None:
+            data = data[: len(data) // 2]
+        if self._faults.take("duplicate") is not None:
+            data += data
+        if self._faults.take("noise") is not None:
+            data = self._line.noise() + data + self._line.noise()
+        slowdown = self._faults.take("slow") or 1.0
+        sent_ns = await self._line.send(data, slowdown=slowdown)
+        self._frames += sent_ns is not None
+        return sent_ns
+
+    # ------------------------------------------------------------------------------ faults
+
+    def fault(self, kind: str, times: int = 0, factor: float = 10.0) -> None:
+        """From now on, for `times` transmissions (0: until `clear`). Raises ControlError."""
+        if kind == "bad_checksum" and self._kind not in _CHECKED:
+            raise ControlError(f"{self._kind} carries no checksum: use bad_parity")
+        if kind == "bad_parity" and self._kind not in _WITH_PARITY:
+            raise ControlError(f"{self._kind} carries no parity: use bad_checksum")
+        self._faults.put(kind, times, factor)
+
+    def unplug(self) -> None:
+        """Pull the cable: the client sees end of file or EIO, and the link is gone."""
+        self._line.unplug()
+
+    def replug(self) -> None:
+        """Put the cable back: a new pty under the same link. Raises OSError."""
+        self._line.plug()
+
+    def clear(self) -> None:
+        """All well again, and plugged. Raises OSError."""
+        self._faults.clear()
+        self._line.plug()
+
+    # ------------------------------------------------------------------------------ orders
+
+    async def _order_present(self, request: Request) -> Reply:
+        bits = request.integer("bits", least=1, most=255)
+        hold_s = request.number("hold_s", 0.0, most=MAX_HOLD_S)
+        try:
+            return asdict(await self.present(bits, request.text("value", most=64), hold_s))
+        except ValueError as error:
+            raise ControlError(str(error)) from error
+
+    async def _order_fault(self, request: Request) -> Reply:
+        kind = request.choice("kind", FAULTS + _PLUGGING)
+        times = request.integer("times", 0, most=MAX_TIMES)
+        factor = request.number("factor", 10.0, least=1, most=MAX_SLOWDOWN)
+        if kind == "unplug":
+            self.unplug()
+        elif kind == "replug":
+            self._plug()
+        else:
+            self.fault(kind, times, factor)
+        if kind == "noise" and not self._turn.locked():
+            async with self._turn:  # at once, between the frames, too
+                await self._line.send(self._line.noise())
+        return {"faults": self._faults.status(), "plugged": self._line.plugged}
+
+    async def _order_clear(self, _request: Request) -> Reply:
+        self._faults.clear()
+        self._plug()
+        return {"plugged": self._line.plugged}
+
+    def _plug(self) -> None:
+        try:
+            self._line.plug()
+        except OSError as error:
+            raise ControlError(f"can't plug in again: {error}") from error
+
+    async def _order_status(self, _request: Request) -> Reply:
+        return {
+            "kind": self._kind,
+            "link": str(self._line.link),
+            "plugged": self._line.plugged,
+            "presented": self._presented,
+            "frames": self._frames,
+            "bytes": self._line.bytes_sent,
+            "bytes_lost": self._line.bytes_lost,
+            "faults": self._faults.status(),
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--link", type=Path, required=True, help="link to the client's end")
+    parser.add_argument("--kind", choices=KINDS, default="id12", help="what it speaks")
+    parser.add_argument("--baud", type=int, choices=BAUDS, default=9600, help="pace of the bytes")
+    parser.add_argument("--seed", type=int, default=0, help="of noise and fragments")
+    parser.add_argument("--control", type=Path, help="Unix socket for orders")
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Be a reader until cancelled or told to quit."""
+    reader = SimulatedReader(
+        args.kind, args.link, baud=args.baud, seed=args.seed, control=args.control
+    )
+    return await run_device(reader)

@@ -1,0 +1,49 @@
+"""What a reader sends for a card, as bytes. Pure; from the wire's rules, not from a codec."""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+KINDS = ("id12", "rdm6300", "wiegand-hex", "wiegand-binary")
+TAG_BITS = 40
+MAX_WIEGAND_BITS = 255  # the binary form counts bits in one byte
+_STX, _ETX = b"\x02", b"\x03"
+
+
+def parse_value(kind: str, bits: int, value: str) -> int:
+    """The card's number. Raises ValueError, without the number, where the reader can't send it."""
+    if kind in {"id12", "rdm6300"} and bits != TAG_BITS:
+        raise ValueError(f'an {kind} reader sends {TAG_BITS} bits: write "bits": {TAG_BITS}')
+    if not 1 <= bits <= MAX_WIEGAND_BITS:
+        raise ValueError(f"bits must be from 1 to {MAX_WIEGAND_BITS}")
+    if not value or not all(c in "0123456789abcdefABCDEF" for c in value):
+        raise ValueError("'value' must be hex digits without 0x")
+    number = int(value, 16)
+    if number >> bits:
+        raise ValueError(f"'value' has more than {bits} bits: write fewer digits or more bits")
+    return number
+
+
+def frame_of(kind: str, bits: int, number: int, *, spoil_checksum: bool = False) -> bytes:
+    """The bytes of one transmission. Raises ValueError for a kind without a checksum to spoil."""
+    match kind:
+        case "id12" | "rdm6300":
+            return _ascii_tag(number, b"\r\n" if kind == "id12" else b"", spoil_checksum)
+        case "wiegand-binary":
+            return _wiegand_binary(bits, number, spoil_checksum)
+    if spoil_checksum:
+        raise ValueError(f"{kind} carries no checksum")
+    return f"{bits},{number:0{-(-bits // 4)}X}\r\n".encode()
+
+
+def _ascii_tag(number: int, line_end: bytes, spoil: bool) -> bytes:
+    data = number.to_bytes(TAG_BITS // 8, "big")
+    check = functools.reduce(operator.xor, data) ^ spoil
+    return _STX + data.hex().upper().encode() + f"{check:02X}".encode() + line_end + _ETX
+
+
+def _wiegand_binary(bits: int, number: int, spoil: bool) -> bytes:
+    body = bytes([bits]) + number.to_bytes(-(-bits // 8), "big")
+    check = functools.reduce(operator.xor, body) ^ spoil
+    return _STX + body + bytes([check]) + _ETX

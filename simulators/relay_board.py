@@ -1,0 +1,196 @@
+"""A simulated Modbus RTU board of relays and inputs on a pseudo-terminal, with doors on it.
+
+Owns the framing by silence and the pace of the replies; the wire's rules are in modbus_wire.py,
+the doors in relay_terminals.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simulators.control import ControlTable
+from simulators.device import Device, run_device
+from simulators.line_faults import LineFaults
+from simulators.modbus_wire import ModbusError, answer, exception_reply, seal, unseal
+from simulators.pty_line import BAUDS, PtyLine
+from simulators.relay_orders import FAULTS, BoardControls
+from simulators.relay_terminals import DoorWiring, RelayTerminals
+
+NAME = "relay-board"
+HELP = "a Modbus RTU board of relays and inputs with doors on it, on a pseudo-terminal"
+
+SILENCE_BYTES = 3.5  # Modbus over serial line §2.5.1.1: the end of a frame
+LEAST_SILENCE_S = 0.00175  # above 19200 baud, by the same clause
+MAX_WAITING = 512  # bytes; twice the longest frame, then the UART overruns
+BROADCAST = 0
+
+
+class SimulatedRelayBoard(Device):
+    """`async with SimulatedRelayBoard(link, doors=(DoorWiring(1, 1, 2),)) as board:`.
+
+    `board.terminals` has the doors, relays and inputs. Raises ValueError for a door that names a
+    terminal the board lacks.
+    """
+
+    def __init__(
+        self,
+        link: Path,
+        *,
+        doors: tuple[DoorWiring, ...] = (),
+        relays: int = 8,
+        inputs: int = 8,
+        device_id: int = 1,
+        baud: int = 9600,
+        seed: int = 0,
+        control: Path | None = None,
+    ) -> None:
+        super().__init__(control)
+        self.terminals = RelayTerminals(relays, inputs, doors)
+        self.faults = LineFaults(FAULTS)
+        self.line = PtyLine(link, baud, seed, self._received)
+        self.requests = 0  # frames for this board
+        self.bad_frames = 0  # wrong CRC or length, dropped without a word
+        self.overruns = 0  # bytes that came faster than the board could take them
+        self._device_id = device_id
+        self._buffer = bytearray()
+        self._first_s = 0.0  # event loop time of the first byte waiting
+        self._last_s = 0.0
+        self._last_ns = 0
+        self._arrived = asyncio.Event()
+
+    async def open(self) -> None:
+        self.line.plug()
+        self.start(self._serve(), "relay board")
+
+    def close(self) -> None:
+        self.line.unplug()
+
+    def ready(self) -> Mapping[str, Any]:
+        return {"link": str(self.line.link), "device_id": self._device_id}
+
+    def controls(self) -> ControlTable:
+        return BoardControls(self).table()
+
+    # ------------------------------------------------------------------------------ frames
+
+    def _received(self, data: bytes) -> None:
+        self._last_s = asyncio.get_running_loop().time()
+        self._last_ns = time.monotonic_ns()
+        if not self._buffer:
+            self._first_s = self._last_s
+        room = MAX_WAITING - len(self._buffer)
+        self.overruns += max(len(data) - room, 0)
+        self._buffer += data[:room]
+        self._arrived.set()
+
+    async def _serve(self) -> None:
+        while True:
+            await self._arrived.wait()
+            frame = await self._next_frame()
+            body = unseal(frame)
+            if body is None:
+                self.bad_frames += 1
+            elif body[0] in {self._device_id, BROADCAST}:
+                await self._respond(body)
+
+    async def _next_frame(self) -> bytes:
+        """What came before a silence. A pty hands over at once what a wire takes its time for."""
+        loop = asyncio.get_running_loop()
+        silence_s = max(SILENCE_BYTES * self.line.byte_s, LEAST_SILENCE_S)
+        while True:
+            on_wire_s = self._first_s + len(self._buffer) * self.line.byte_s
+            due_s = max(self._last_s, on_wire_s) + silence_s
+            if loop.time() >= due_s:
+                break
+            await asyncio.sleep(due_s - loop.time())
+        frame = bytes(self._buffer)
+        self._buffer.clear()
+        self._arrived.clear()
+        return frame
+
+    async def _respond(self, body: bytes) -> None:
+        self.requests += 1
+        if self.faults.take("silence") is not None:
+            return
+        self.terminals.received_ns, self.terminals.applied_ns = self._last_ns, time.monotonic_ns()
+        reply = self._carry_out(body[1:])
+        if body[0] == BROADCAST:
+            return
+        data = seal(body[:1] + reply)
+        if self.faults.take("noise") is not None:
+            data = self.line.noise() + data + self.line.noise()
+        await self.line.send(data, slowdown=self.faults.take("slow") or 1.0)
+
+    def _carry_out(self, pdu: bytes) -> bytes:
+        code = self.faults.take("exception")
+        if code is not None:
+            return exception_reply(pdu[0], int(code))
+        try:
+            return answer(pdu, self.terminals)
+        except ModbusError as error:
+            return exception_reply(pdu[0], error.code)
+
+
+# ------------------------------------------------------------------------------ command line
+
+
+def parse_door(text: str) -> DoorWiring:
+    """'relay=1,contact=1,exit=2,name=north,energised=unlocked'; only the relay is compulsory."""
+    numbers: dict[str, int] = {}
+    words = {"name": "", "energised": "unlocked"}
+    for part in text.split(","):
+        key, _, value = part.strip().partition("=")
+        if key in {"relay", "contact", "exit"} and value.isdecimal() and 1 <= int(value) <= 256:
+            numbers[key] = int(value)
+        elif key == "name" or (key == "energised" and value in {"unlocked", "locked"}):
+            words[key] = value
+        else:
+            raise argparse.ArgumentTypeError(
+                f"{part!r}: write relay=1,contact=1,exit=2,name=north,energised=unlocked|locked"
+            )
+    if "relay" not in numbers:
+        raise argparse.ArgumentTypeError(f"{text!r} names no relay: write e.g. relay=1,contact=1")
+    contact, exit_button = numbers.get("contact"), numbers.get("exit")
+    return DoorWiring(numbers["relay"], contact, exit_button, words["name"], words["energised"])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--link", type=Path, required=True, help="link to the client's end")
+    parser.add_argument(
+        "--door",
+        type=parse_door,
+        action="append",
+        default=[],
+        metavar="relay=1,contact=1,exit=2,name=north,energised=unlocked",
+        help="a door's wiring; repeat for more doors",
+    )
+    parser.add_argument("--relays", type=int, choices=range(1, 33), default=8, metavar="1..32")
+    parser.add_argument("--inputs", type=int, choices=range(1, 33), default=8, metavar="1..32")
+    parser.add_argument("--device-id", type=int, choices=range(1, 248), default=1, metavar="1..247")
+    parser.add_argument("--baud", type=int, choices=BAUDS, default=9600, help="pace of the bytes")
+    parser.add_argument("--seed", type=int, default=0, help="of noise and fragments")
+    parser.add_argument("--control", type=Path, help="Unix socket for orders")
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Be a board until cancelled or told to quit. A wrong --door ends with status 2."""
+    try:
+        board = SimulatedRelayBoard(
+            args.link,
+            doors=tuple(args.door),
+            relays=args.relays,
+            inputs=args.inputs,
+            device_id=args.device_id,
+            baud=args.baud,
+            seed=args.seed,
+            control=args.control,
+        )
+    except ValueError as error:
+        print(f"--door: {error}", flush=True)
+        return 2
+    return await run_device(board)

@@ -1,0 +1,120 @@
+"""What hangs on the simulated board's terminals: relays with their history, inputs, doors. Owns the
+states; must not know the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class DoorWiring:
+    """A door's terminals, from 1 as printed on the board; None where it has none."""
+
+    relay: int
+    contact: int | None = None
+    exit: int | None = None
+    name: str = ""
+    energised_means: str = "unlocked"
+
+
+@dataclass(slots=True)
+class RelayState:
+    """One relay. `coil` is what was last written, `energised` what it really does (see `stuck`).
+
+    `received_ns`: monotonic ns when the last byte of the last write came in;
+    `applied_ns`: when the board acted on it, after the wire's time and its silence.
+    """
+
+    coil: bool = False
+    stuck: bool | None = None
+    writes: int = 0
+    times_on: int = 0
+    received_ns: int | None = None
+    applied_ns: int | None = None
+
+    @property
+    def energised(self) -> bool:
+        return self.coil if self.stuck is None else self.stuck
+
+    def status(self) -> dict[str, Any]:
+        return {"energised": self.energised, **asdict(self)}
+
+
+class RelayTerminals:
+    """Relays, inputs and the doors between them. Numbers are from 1, Modbus addresses from 0."""
+
+    def __init__(self, relays: int, inputs: int, doors: tuple[DoorWiring, ...]) -> None:
+        self.relays = [RelayState() for _ in range(relays)]
+        self.inputs = [False] * inputs
+        self.doors = doors
+        self.received_ns = 0  # of the request now carried out; the board sets them
+        self.applied_ns = 0
+        self._changed = asyncio.Event()
+        for door in doors:
+            self._check(door)
+            if door.contact is not None:
+                self.inputs[door.contact - 1] = True  # closed
+
+    def _check(self, door: DoorWiring) -> None:
+        if not 1 <= door.relay <= len(self.relays):
+            raise ValueError(f"door relay={door.relay}: the board has 1 to {len(self.relays)}")
+        for terminal in (door.contact, door.exit):
+            if terminal is not None and not 1 <= terminal <= len(self.inputs):
+                raise ValueError(f"door input {terminal}: the board has 1 to {len(self.inputs)}")
+
+    # --------------------------------------------------------------- what Modbus can see
+
+    @property
+    def coils(self) -> list[bool]:
+        """Read back from the relays themselves, so that a stuck one shows."""
+        return [relay.energised for relay in self.relays]
+
+    def write_coil(self, address: int, energised: bool) -> None:
+        relay = self.relays[address]
+        before = relay.energised
+        relay.coil = energised
+        relay.writes += 1
+        relay.received_ns, relay.applied_ns = self.received_ns, self.applied_ns
+        self._moved(relay, before)
+
+    # ----------------------------------------------------------------- what people can do
+
+    def stick(self, relay: int, energised: bool | None) -> None:
+        """Weld a relay's contacts; None frees them. Raises IndexError for no such relay."""
+        state = self.relays[_index(relay, len(self.relays), "relay")]
+        before = state.energised
+        state.stuck = energised
+        self._moved(state, before)
+
+    def set_input(self, terminal: int, active: bool) -> None:
+        """Raises IndexError for no such input."""
+        self.inputs[_index(terminal, len(self.inputs), "input")] = active
+
+    def door(self, door: int) -> DoorWiring:
+        """Raises IndexError for no such door."""
+        return self.doors[_index(door, len(self.doors), "door")]
+
+    def is_locked(self, door: DoorWiring) -> bool:
+        energised = self.relays[door.relay - 1].energised
+        return energised == (door.energised_means == "locked")
+
+    async def wait_for_relay(self, relay: int, energised: bool) -> None:
+        """Returns when the relay is in that state. Raises IndexError for no such relay."""
+        state = self.relays[_index(relay, len(self.relays), "relay")]
+        while state.energised != energised:
+            await self._changed.wait()
+
+    def _moved(self, relay: RelayState, before: bool) -> None:
+        if relay.energised != before:
+            relay.times_on += relay.energised
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+
+def _index(number: int, count: int, what: str) -> int:
+    if not 1 <= number <= count:
+        raise IndexError(f"no {what} {number}: the board has 1 to {count}")
+    return number - 1
