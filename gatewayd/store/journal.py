@@ -10,22 +10,24 @@ import asyncio
 import hmac
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
 from gatewayd.domain.events import CredentialRef, Event, Stream, stream_of
-from gatewayd.domain.model import Credential, DoorId, DoorMode, Stamp
-from gatewayd.domain.ports import Clock, JournalEntry, JournalError
+from gatewayd.domain.model import Credential, Stamp
+from gatewayd.domain.ports import Clock, JournalError
 from gatewayd.store import sqlite
 from gatewayd.store.chain import Row, first_hash, row_hash
-from gatewayd.store.codec import decode_text, encode_text
+from gatewayd.store.codec import encode_text
+from gatewayd.store.journal_reader import COLUMNS, LAST_OF, JournalReader
 from gatewayd.store.projections import Statement, statements
-from gatewayd.store.rows import CommandRow, OutboxRow, PictureRow, entry_of, outbox_row_of
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,6 @@ MAX_WAITING = 5_000  # appends not yet durable; past it a caller is refused at o
 MAX_BATCH = 500  # in one commit: 100 a commit already reach 70k rows a second
 TAIL_ROWS = 1_000  # checked at the start: milliseconds, and where a torn write would show
 _INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_COLUMNS = "seq, prev, stream, kind, subject, boot, mono_ns, wall_ms, trusted, data, hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class _Tail:
     last_of: dict[str, int]
 
 
-class JournalStore:
+class JournalStore(JournalReader):
     """Implements `gatewayd.domain.ports.Journal`; made by `open`."""
 
     def __init__(
@@ -64,12 +65,10 @@ class JournalStore:
         writer: aiosqlite.Connection,
         reader: aiosqlite.Connection,
     ) -> None:
-        self._path = path
+        super().__init__(path, reader)
         self._clock = clock
         self._secret = secret
         self._writer = writer
-        self._reader = reader
-        self._epoch = ""
         self._tail = _Tail(0, b"", {})
         self._acknowledged: dict[Stream, int] = {}
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
@@ -95,7 +94,7 @@ class JournalStore:
         reader = await aiosqlite.connect(path)
         store = cls(path, clock, secret, writer, reader)
         try:
-            await reader.executescript(sqlite.pragmas())
+            await reader.executescript(sqlite.pragmas() + "PRAGMA query_only=ON;")
             await store._load()
         except sqlite3.Error as error:
             await store.close()
@@ -114,7 +113,7 @@ class JournalStore:
 
     async def _read_tail(self) -> None:
         """The last rows, verified; what they end with is where the writer goes on."""
-        sql = f"SELECT {_COLUMNS} FROM event ORDER BY seq DESC LIMIT ?"  # noqa: S608  # constant
+        sql = f"SELECT {COLUMNS} FROM event ORDER BY seq DESC LIMIT ?"  # noqa: S608  # constant
         rows = list(reversed(await self._read(sql, TAIL_ROWS + 1)))
         whole = len(rows) <= TAIL_ROWS
         before = first_hash(self._epoch) if whole else rows[0][-1]
@@ -127,8 +126,7 @@ class JournalStore:
                 )
         last_of = {}
         for stream in Stream:
-            sql = "SELECT seq FROM event WHERE stream = ? ORDER BY seq DESC LIMIT 1"
-            found = await self._read(sql, stream.value)
+            found = await self._read(LAST_OF[stream])
             last_of[stream.value] = found[0][0] if found else 0
         self._tail = _Tail(rows[-1][0] if rows else 0, before, last_of)
 
@@ -155,10 +153,6 @@ class JournalStore:
             await self.close()
 
     # ------------------------------------------------------------------------------- writing
-
-    @property
-    def epoch(self) -> str:
-        return self._epoch
 
     @property
     def last_seq(self) -> int:
@@ -230,8 +224,8 @@ class JournalStore:
     async def _write(self, batch: list[_Waiting]) -> _Tail:
         tail, rows, derived = self._chain(batch)
         await self._writer.executemany(_INSERT, rows)
-        for sql, values in derived:
-            await self._writer.execute(sql, values)
+        for sql, same in groupby(derived, key=itemgetter(0)):  # each await is a trip to the thread
+            await self._writer.executemany(sql, [values for _, values in same])
         await self._writer.commit()
         return tail
 
@@ -284,39 +278,6 @@ class JournalStore:
             await self._grown.wait()
         return self._tail.seq
 
-    async def entry(self, seq: int) -> JournalEntry | None:
-        found = await self._events("WHERE seq = ?", seq)
-        return found[0] if found else None
-
-    async def entries_after(
-        self, seq: int, limit: int, *, kinds: Collection[str] | None = None
-    ) -> list[JournalEntry]:
-        """At most `limit` events after `seq`, ascending."""
-        which, values = _filter(kinds, None)
-        return await self._events(f"WHERE seq > ?{which} ORDER BY seq LIMIT ?", seq, *values, limit)
-
-    async def entries_before(
-        self,
-        seq: int | None,
-        limit: int,
-        *,
-        kinds: Collection[str] | None = None,
-        subject: str | None = None,
-    ) -> list[JournalEntry]:
-        """At most `limit` events before `seq` (None: from the end), descending."""
-        which, values = _filter(kinds, subject)
-        before = self._tail.seq + 1 if seq is None else seq
-        tail = f"WHERE seq < ?{which} ORDER BY seq DESC LIMIT ?"
-        return await self._events(tail, before, *values, limit)
-
-    async def outbox(self, stream: Stream, after: int, limit: int) -> list[OutboxRow]:
-        """The stream's next events after seq `after`, ascending, as they go to the centre."""
-        sql = """SELECT e.seq, e.prev, e.stream, e.kind, e.subject, e.boot, e.mono_ns, e.wall_ms,
-            e.trusted, e.data, e.hash, b.hash FROM event e LEFT JOIN event b ON b.seq = e.seq - 1
-            WHERE e.stream = ? AND e.seq > ? ORDER BY e.seq LIMIT ?"""
-        rows = await self._read(sql, stream.value, after, limit)
-        return [outbox_row_of(row, first_hash(self._epoch)) for row in rows]
-
     def acknowledged(self, stream: Stream) -> int:
         """Up to which seq the centre has committed the stream."""
         return self._acknowledged[stream]
@@ -339,81 +300,20 @@ class JournalStore:
             return True
 
     async def outbox_depth(self) -> dict[Stream, int]:
-        """How many events of each stream the centre has not acknowledged."""
-        depth = {}
-        for stream in Stream:
-            sql = "SELECT count(*) FROM event WHERE stream = ? AND seq > ?"
-            [(count,)] = await self._read(sql, stream.value, self._acknowledged[stream])
-            depth[stream] = int(count)
-        return depth
+        """How many events of each stream the centre has not acknowledged.
 
-    async def alarm_events(self) -> list[JournalEntry]:
-        """The events of the alarms that are still open, ascending: `domain.alarm.apply` folds."""
-        return await self._events(
-            """WHERE seq IN (SELECT raised_seq FROM alarm WHERE acknowledged_seq IS NULL OR
-            cleared_seq IS NULL UNION SELECT acknowledged_seq FROM alarm WHERE cleared_seq IS NULL
-            UNION SELECT cleared_seq FROM alarm WHERE acknowledged_seq IS NULL) ORDER BY seq"""
-        )
-
-    async def door_modes(self) -> dict[DoorId, DoorMode]:
-        rows = await self._read("SELECT door_id, mode FROM door_mode")
-        return {DoorId(door): DoorMode(mode) for door, mode in rows}
-
-    async def command(self, command_id: str) -> CommandRow | None:
-        rows = await self._read("SELECT * FROM command WHERE command_id = ?", command_id)
-        return CommandRow(*rows[0]) if rows else None
-
-    async def unfinished_commands(self) -> list[CommandRow]:
-        """Accepted, but without an outcome: the process ended in between."""
-        rows = await self._read("SELECT * FROM command WHERE outcome IS NULL ORDER BY accepted_seq")
-        return [CommandRow(*row) for row in rows]
-
-    async def last_counter(self, kid: str) -> int:
-        rows = await self._read("SELECT counter FROM command_counter WHERE kid = ?", kid)
-        return int(rows[0][0]) if rows else 0
-
-    async def desired_revision(self) -> int:
-        rows = await self._read("SELECT revision FROM desired")
-        return int(rows[0][0]) if rows else 0
-
-    async def pictures_for(self, seqs: Sequence[int]) -> dict[int, list[PictureRow]]:
-        """The pictures of these events; events without one are left out."""
-        marks = ",".join("?" * len(seqs))
-        sql = f"""SELECT for_seq, camera_id, name, sha256, size, age_ms FROM picture
-            WHERE for_seq IN ({marks}) ORDER BY seq"""  # noqa: S608  # only question marks
-        found: dict[int, list[PictureRow]] = {}
-        for row in await self._read(sql, *seqs):
-            found.setdefault(row[0], []).append(PictureRow(*row))
-        return found
-
-    async def counts(self) -> dict[str, int]:
-        """How many events of each kind there are."""
-        rows = await self._read("SELECT kind, count(*) FROM event GROUP BY kind")
-        return {str(kind): int(count) for kind, count in rows}
-
-    async def _events(self, tail: str, *values: Any) -> list[JournalEntry]:  # noqa: ANN401  # SQL values
-        sql = f"SELECT {_COLUMNS} FROM event {tail}"  # noqa: S608  # built of constants
-        return [entry_of(row, decode_text) for row in await self._read(sql, *values)]
-
-    async def _read(self, sql: str, *values: Any) -> list[Any]:  # noqa: ANN401  # SQL values
-        try:
-            return list(await self._reader.execute_fetchall(sql, values))
-        except sqlite3.Error as error:
-            raise JournalError(sqlite.explain(self._path, "read", error)) from error
+        Only alarms are counted row by row, over their own index: the rest is arithmetic, since the
+        streams share one numbering without holes.
+        """
+        last_seq = self._tail.seq
+        events, alarms = (self._acknowledged[s] for s in (Stream.EVENTS, Stream.ALARMS))
+        after_events = await self._alarms_between(events, last_seq)
+        return {
+            Stream.EVENTS: last_seq - events - after_events,
+            Stream.ALARMS: await self._alarms_between(alarms, last_seq),
+        }
 
 
 def _refuse(waiting: _Waiting, failure: JournalError) -> None:
     if not waiting.durable.done():
         waiting.durable.set_exception(failure)
-
-
-def _filter(kinds: Collection[str] | None, subject: str | None) -> tuple[str, list[str]]:
-    """Further conditions, as SQL with question marks and their values."""
-    which, values = "", list[str]()
-    if kinds is not None:
-        which += f" AND kind IN ({','.join('?' * len(kinds))})"
-        values += sorted(kinds)
-    if subject is not None:
-        which += " AND subject = ?"
-        values.append(subject)
-    return which, values

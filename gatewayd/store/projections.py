@@ -40,7 +40,11 @@ def statements(event: Event, seq: int) -> list[Statement]:
         case AlarmRaised():
             return [("INSERT INTO alarm VALUES (?, ?, NULL, NULL)", (event.alarm_id, seq))]
         case AlarmAcknowledged():
-            sql = "UPDATE alarm SET acknowledged_seq = ? WHERE alarm_id = ?"
+            # The first to acknowledge stays the one who did, as in `domain.alarm.apply`.
+            sql = (
+                "UPDATE alarm SET acknowledged_seq = ?"
+                " WHERE alarm_id = ? AND acknowledged_seq IS NULL"
+            )
             return [(sql, (seq, event.alarm_id))]
         case AlarmCleared():
             return [("UPDATE alarm SET cleared_seq = ? WHERE alarm_id = ?", (seq, event.alarm_id))]
@@ -53,14 +57,15 @@ def statements(event: Event, seq: int) -> list[Statement]:
                 (_COUNTER, (event.kid, event.counter)),
             ]
         case CommandDone():
-            sql = "UPDATE command SET outcome = ?, detail = ?, done_seq = ? WHERE command_id = ?"
+            sql = (
+                "UPDATE command SET outcome = ?, detail = ?, done_seq = ?"
+                " WHERE command_id = ? AND outcome IS NULL"
+            )
             return [(sql, (event.outcome, event.detail, seq, event.command_id))]
         case DesiredApplied():
             return [(_DESIRED, (event.revision, seq))]
         case PictureStored():
             picture = (event.camera_id, event.name, event.sha256, event.size, event.age_ms)
-            return [
-                ("INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, event.for_seq, *picture))
-            ]
+            return [(_PICTURE, (seq, event.for_seq, *picture))]
         case _:
             return []

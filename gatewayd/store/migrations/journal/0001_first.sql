@@ -19,6 +19,7 @@ CREATE TABLE event (
     hash    BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX event_kind ON event (kind);
+CREATE INDEX event_subject ON event (subject);
 CREATE INDEX event_alarm ON event (seq) WHERE stream = 'alarm';
 CREATE TRIGGER event_is_never_edited BEFORE UPDATE ON event
 BEGIN SELECT RAISE (ABORT, 'events are append-only'); END;
