@@ -31,6 +31,7 @@ def check_files(draft: Draft) -> list[Problem]:
             problems += bad
             if entry.at[0] in ("link", "console"):
                 problems += _tls(draft, entry, sound=not bad)
+            problems += _central_keys(draft, entry)
     return problems + list(_directory(draft))
 
 
@@ -89,6 +90,21 @@ def _pair(draft: Draft, at: KeyPath, certificate: Path, key: Path) -> Iterator[P
         why = error.reason or "no PEM, or a key with a pass phrase"
         what = f"{certificate} and {key} are no pair: {why.lower().replace('_', ' ')}"
         yield draft.source.problem(at, what, "PEM files, the key without a pass phrase")
+
+
+def _central_keys(draft: Draft, entry: Entry) -> Iterator[Problem]:
+    if entry.at[0] != "link":
+        return
+    from gatewayd.link.contract import CentralKeys, CentralKeysError
+
+    path = _path(draft, entry, "central_keys_file")
+    try:
+        if path is not None and path.is_file():
+            CentralKeys.from_json(path.read_bytes(), str(path))
+    except OSError:
+        return  # said already: the file can't be read
+    except CentralKeysError as error:
+        yield draft.source.problem((*entry.at, "central_keys_file"), str(error))
 
 
 def _directory(draft: Draft) -> Iterator[Problem]:

@@ -50,6 +50,11 @@ class StorageSettings(Table):
         default=200, ge=1, description="Less free space than this raises an alarm."
     )
 
+    @property
+    def journal_file(self) -> Path:
+        """The journal's database, which `gatewayd verify` reads too."""
+        return self.directory / "journal.sqlite"
+
 
 class DoorSettings(Table):
     """A door: its lock on a relay, its contact and exit button on inputs of a controller."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gatewayd.domain.ports import Driver, DriverKind, Registry
@@ -48,6 +51,23 @@ name = "Gate"
 driver = "video"
 url = "rtsp://127.0.0.1/1"
 """
+
+
+CENTRAL_KEYS = json.dumps(
+    {
+        "keys": [
+            {
+                "kid": "centre-1",
+                "public_key": base64.b64encode(
+                    ed25519.Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+                    .public_key()
+                    .public_bytes_raw()
+                ).decode(),
+                "roles": ["whitelist", "command", "desired"],
+            }
+        ]
+    }
+)
 
 
 class TagOptions(BaseModel):

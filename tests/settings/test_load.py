@@ -17,7 +17,7 @@ from gatewayd.domain.model import AccessPoint, Direction, Door, FailPolicy
 from gatewayd.settings.bind import access_points, domain_doors
 from gatewayd.settings.problem import SettingsError
 from gatewayd.settings.secrets import SecretFileError, check_secret_file, read_secret
-from tests.settings.conftest import SiteFile, TagOptions
+from tests.settings.conftest import CENTRAL_KEYS, SiteFile, TagOptions
 
 
 def test_values_defaults_and_drivers_options_are_there(site: SiteFile, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_key_with_a_pass_phrase_is_told_and_not_asked_for(site: SiteFile, tmp_
 
 def test_the_centres_authority_must_be_a_certificate(site: SiteFile, tmp_path: Path) -> None:
     make_certificate(tmp_path, "a")
-    (tmp_path / "central.json").write_text("{}")
+    (tmp_path / "central.json").write_text(CENTRAL_KEYS)
     site.append('\n[link]\nhost = "x"\ncentral_keys_file = "central.json"\nca_file = "a.pem"\n')
     assert site.problems() == []
     (tmp_path / "a.pem").write_text("nothing")

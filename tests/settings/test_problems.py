@@ -13,7 +13,7 @@ from gatewayd.registry import DriverLoadError
 from gatewayd.settings.load import check_settings, load_settings
 from gatewayd.settings.problem import Problem, SettingsError
 from gatewayd.settings.source import MAX_FILE_BYTES
-from tests.settings.conftest import REGISTRY, SITE, SiteFile
+from tests.settings.conftest import CENTRAL_KEYS, REGISTRY, SITE, SiteFile
 
 LINK = '\n[link]\nhost = "centre.example"\ncentral_keys_file = "central.json"\n'
 
@@ -403,9 +403,18 @@ def test_a_missing_key_file_is_told(site: SiteFile) -> None:
     ]
 
 
+def test_a_key_file_that_is_none_is_told(site: SiteFile, tmp_path: Path) -> None:
+    site.append(LINK)
+    (tmp_path / "central.json").write_text('{"keys": []}')
+    (found,) = site.problems()
+    assert found.startswith(
+        "gatewayd.toml:38: link.central_keys_file: central.json: is not the centre's key file"
+    )
+
+
 def test_keys_that_anyone_may_change_are_refused(site: SiteFile, tmp_path: Path) -> None:
     site.append(LINK)
-    (tmp_path / "central.json").write_text("{}")
+    (tmp_path / "central.json").write_text(CENTRAL_KEYS)
     (tmp_path / "central.json").chmod(0o646)
     assert site.problems() == [
         "gatewayd.toml:38: link.central_keys_file: central.json can be changed by any user "
@@ -470,7 +479,7 @@ def test_a_file_of_another_user_can_not_be_read(
     site: SiteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.append(LINK)
-    (tmp_path / "central.json").write_text("{}")
+    (tmp_path / "central.json").write_text(CENTRAL_KEYS)
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # the OS said no, even to root
     (found,) = site.problems()
     assert "central.json can't be read (give it to the user that runs this: uid " in found
@@ -537,8 +546,8 @@ def test_the_console_needs_a_certificate_for_other_machines(site: SiteFile, host
 def test_link_keys_that_have_no_effect_are_told(
     site: SiteFile, secret: Callable[[str], Path]
 ) -> None:
-    for name in ("central.json", "pw"):
-        secret(name)
+    secret("central.json").write_text(CENTRAL_KEYS)
+    secret("pw")
     site.append(LINK + 'tls = false\nca_file = "central.json"\npassword_file = "pw"\n')
     assert site.problems() == [
         "gatewayd.toml:40: link.ca_file: is set, but tls = false would not use it "

@@ -1,0 +1,257 @@
+"""The command `gatewayd`: reads its arguments, calls what they name, says how it went.
+
+Owns arguments, exit codes and what is printed. Imports late, so that `gatewayd version` is instant
+and `gatewayd run` reads its settings before it loads a web server. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from gatewayd import __version__
+
+DEFAULT_CONFIG = Path("/etc/gatewayd/gatewayd.toml")
+
+OK = 0
+PROBLEM_FOUND = 1  # check-config, verify: what was checked is not as it should be
+USAGE = 2  # argparse's own
+REFUSED = 3  # the command can't be carried out as things are; nothing was opened or changed
+INTERRUPTED = 130  # Ctrl-C, as shells say it
+
+_EXIT_CODES = """exit codes:
+  0  done, and all is well
+  1  a problem was found, or the daemon ended by a failure
+  2  the command line is wrong
+  3  refused to start: the settings are wrong, or something needed is missing
+  130  ended by Ctrl-C
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Ctrl-C ends any of them quietly."""
+    arguments = build_parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough, as in `… | head`
+        sys.stderr.close()
+        return OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; docs/reference/cli.md is made from it."""
+    parser = argparse.ArgumentParser(
+        prog="gatewayd",
+        description="Access-control gateway for the gatehouse of a residential compound.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = _add(commands, "run", _run, "decide at the doors until told to stop (SIGTERM or Ctrl-C)")
+    _add_settings(run)
+    check = _add(commands, "check-config", _check_config, "say all that is wrong with the settings")
+    _add_settings(check)
+
+    verify = _add(
+        commands, "verify", _verify, "check the journal's hash chain; name the first bad row"
+    )
+    verify.add_argument(
+        "journal", type=Path, nargs="?", help="the journal's file; default: that of the settings"
+    )
+    verify.add_argument("--first", type=int, metavar="SEQ", help="begin at this row")
+    verify.add_argument("--last", type=int, metavar="SEQ", help="end at this row")
+    _add_settings(verify)
+
+    for name, action, text in (
+        ("simulate", _simulate, "a simulated reader, board, camera or centre; see its own --help"),
+        ("demo", _demo, "a whole compound, simulated; see its own --help"),
+    ):
+        sub = _add(commands, name, action, text, add_help=False)
+        sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="passed on")
+
+    _add(commands, "version", _version, "print the version")
+    _add(commands, "schema", _schema, "print the settings' JSON Schema, for editors")
+    _add(
+        commands,
+        "hash-password",
+        _hash_password,
+        "ask for a password and print its argon2 hash, for operators_file",
+    )
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    action: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    add_help: bool = True,
+) -> argparse.ArgumentParser:
+    sub = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        add_help=add_help,
+        allow_abbrev=False,
+    )
+    sub.set_defaults(command=action)
+    return sub
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help="the settings (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="TABLE.KEY=VALUE",
+        help="use this instead of what the file says; an element of an array by its id, as in "
+        "reader.main-gate-in.port=/dev/ttyUSB0; may be given many times",
+    )
+
+
+def _say(text: str) -> None:
+    """Errors and what a person asked to know while another program reads stdout."""
+    print(text, file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------- commands
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from gatewayd.registry import load_registry
+    from gatewayd.settings.load import load_settings
+    from gatewayd.settings.problem import SettingsError
+
+    try:
+        loaded = load_settings(arguments.config, load_registry(), arguments.overrides)
+    except SettingsError as error:
+        _say(str(error))
+        _say("gatewayd run: refused to start, nothing was opened")
+        return REFUSED
+    from gatewayd import daemon
+
+    return daemon.run(loaded)
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    from gatewayd.registry import load_registry
+    from gatewayd.settings.load import check_settings
+
+    problems = check_settings(arguments.config, load_registry(), arguments.overrides)
+    for problem in problems:
+        _say(str(problem))
+    if problems:
+        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+        _say(f"gatewayd check-config: {count} in {arguments.config}")
+        return PROBLEM_FOUND
+    print(f"{arguments.config}: no problem found")
+    return OK
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from gatewayd.store.verify import VerifyError, verify
+
+    journal = arguments.journal or _journal_of(arguments)
+    if journal is None:
+        return REFUSED
+    try:
+        report = verify(journal, arguments.first, arguments.last)
+    except VerifyError as error:
+        _say(f"gatewayd verify: {error}")
+        return PROBLEM_FOUND
+    if report.bad is not None:
+        _say(f"{journal}: row {report.bad.seq} is {report.bad.what}: {report.bad.detail}")
+        _say(f"gatewayd verify: {report.checked} rows checked, up to the first bad one")
+        return PROBLEM_FOUND
+    print(f"{journal}: {report.checked} rows checked, last {report.last_seq}, all as written")
+    return OK
+
+
+def _journal_of(arguments: argparse.Namespace) -> Path | None:
+    from gatewayd.registry import load_registry
+    from gatewayd.settings.load import load_settings
+    from gatewayd.settings.problem import SettingsError
+
+    try:
+        loaded = load_settings(arguments.config, load_registry(), arguments.overrides)
+    except SettingsError as error:
+        _say(str(error))
+        _say("gatewayd verify: name the journal's file, or correct the settings")
+        return None
+    return loaded.settings.storage.journal_file
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    return _simulators("simulate", arguments.rest)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return _simulators("demo", ["demo", *arguments.rest])
+
+
+def _simulators(command: str, argv: list[str]) -> int:
+    """The simulators are a package of their own that nothing in production loads."""
+    if find_spec("simulators") is None:
+        _say(f"gatewayd {command}: the package 'simulators' is not installed here")
+        return REFUSED
+    try:
+        cli = import_module("simulators.cli")
+    except ModuleNotFoundError as error:
+        _say(f"gatewayd {command}: {error} (install with: pip install 'gatewayd[demo]')")
+        return REFUSED
+    return int(cli.main(argv))
+
+
+def _version(_arguments: argparse.Namespace) -> int:
+    print(f"gatewayd {__version__}")
+    return OK
+
+
+def _schema(_arguments: argparse.Namespace) -> int:
+    from gatewayd.registry import DriverLoadError, load_registry
+    from gatewayd.settings.schema import settings_schema_text
+
+    try:
+        print(settings_schema_text(load_registry()), end="")
+    except DriverLoadError as error:
+        _say(f"gatewayd schema: {error}")
+        return REFUSED
+    return OK
+
+
+def _hash_password(_arguments: argparse.Namespace) -> int:
+    """Asks twice on a terminal; takes one line of a pipe. The password is never an argument."""
+    from argon2 import PasswordHasher
+
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        password = getpass("Password: ")
+        if getpass("Again: ") != password:
+            _say("gatewayd hash-password: the two differ")
+            return PROBLEM_FOUND
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        _say("gatewayd hash-password: the password is empty")
+        return PROBLEM_FOUND
+    print(PasswordHasher().hash(password))
+    return OK
