@@ -1,0 +1,248 @@
+"""Whitelist updates: a signed manifest, its chunks pulled by index, checked, handed to the store.
+
+Owns one update at a time. The list that decides is the store's; a bad update never touches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from gatewayd.domain.events import WhitelistApplied, WhitelistRejected
+from gatewayd.domain.model import NS_PER_S, AlarmKind
+from gatewayd.domain.ports import AlarmDesk, Clock, Journal, JournalError
+from gatewayd.link.contract import (
+    WHITELIST_DOMAIN,
+    CentralKeys,
+    Chunk,
+    Manifest,
+    Refused,
+    open_signed,
+    parse,
+)
+from gatewayd.store.whitelist import AppliedList, WhitelistStore
+from gatewayd.store.whitelist_records import WhitelistDataError
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 4  # chunks asked for at once: 1 MiB under way, on what may be a SIM card's line
+ASK_AGAIN_NS = 10 * NS_PER_S
+MAX_WRONG = 3  # wrong chunks in a row, then the update is refused
+MAX_BYTES = 1 << 30  # a million credentials take about 200 MB
+
+Send = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class _Update:
+    """The update under way. `asked` are chunks asked for that are not here yet."""
+
+    manifest: Manifest
+    have: set[int]
+    asked: set[int] = field(default_factory=set)
+    wrong_in_a_row: int = 0
+
+    @property
+    def missing(self) -> list[int]:
+        return [i for i in range(len(self.manifest.chunks)) if i not in self.have]
+
+
+class WhitelistSync:
+    """Fed by the link with `dn/wl-chunk`, one message at a time; asks over `send`, which must
+    return at once and may lose a message: it is asked again."""
+
+    def __init__(
+        self,
+        gateway: str,
+        keys: CentralKeys,
+        store: WhitelistStore,
+        journal: Journal,
+        alarms: AlarmDesk,
+        clock: Clock,
+        send: Send,
+    ) -> None:
+        self._gateway = gateway
+        self._keys = keys
+        self._store = store
+        self._journal = journal
+        self._alarms = alarms
+        self._clock = clock
+        self._send = send
+        self._update: _Update | None = None
+        self._refused: set[str] = set()  # contents that were refused: not pulled again and again
+        self._asked_ns = clock.monotonic_ns()
+
+    def connected(self) -> None:
+        """On every connect: say what is held, and go on with what a restart interrupted."""
+        self._send({"ask": "manifest", "have": self._store.revision})
+        if self._update is not None:
+            self._update.asked.clear()
+            self._ask()
+
+    async def resume(self) -> None:
+        """At the start: the update that the last process left unfinished, if there is one."""
+        payload = self._store.staging.manifest()
+        if payload is not None:
+            await self._manifest(payload)
+
+    async def run(self) -> None:
+        """Ask again for what did not come, for ever."""
+        while True:
+            await self._clock.sleep_until(self._asked_ns + ASK_AGAIN_NS)
+            if self._clock.monotonic_ns() >= self._asked_ns + ASK_AGAIN_NS:
+                self._asked_ns = self._clock.monotonic_ns()
+                if self._update is not None:
+                    self._update.asked.clear()
+                    self._ask()
+
+    async def handle(self, payload: bytes) -> None:
+        """One `dn/wl-chunk` message: a chunk, or else a manifest."""
+        chunk = parse(Chunk, payload)
+        if isinstance(chunk, Refused):
+            await self._manifest(payload)
+        else:
+            await self._chunk(chunk)
+
+    # ------------------------------------------------------------------------------ manifest
+
+    async def _manifest(self, payload: bytes) -> None:
+        opened = open_signed(self._keys, Manifest, payload, WHITELIST_DOMAIN, "whitelist")
+        if isinstance(opened, Refused):
+            await self._reject(0, opened.reason)
+            return
+        _, manifest = opened
+        wrong = self._objection(manifest)
+        if wrong is not None:
+            await self._reject(manifest.rev, wrong)
+        elif manifest.base not in {None, self._store.revision}:
+            self._send({"ask": "manifest", "have": 0})
+        elif manifest.rev != self._store.revision and manifest.content_sha256 not in self._refused:
+            await self._begin(manifest, payload)
+
+    def _objection(self, manifest: Manifest) -> str | None:
+        if manifest.aud != self._gateway:
+            return f"it is for {manifest.aud!r}, not for us"
+        if manifest.rev < self._store.revision:
+            return f"it would go back from revision {self._store.revision}"
+        if manifest.bytes > MAX_BYTES:
+            return f"larger than {MAX_BYTES} bytes"
+        return None
+
+    async def _begin(self, manifest: Manifest, payload: bytes) -> None:
+        if self._update is not None and self._update.manifest == manifest:
+            return
+        try:
+            self._store.staging.begin(payload)
+        except OSError as error:
+            await self._reject(manifest.rev, f"the disk refused it: {error}")
+            return
+        self._update = _Update(manifest, self._kept(manifest))
+        await self._go_on()
+
+    def _kept(self, manifest: Manifest) -> set[int]:
+        """The chunks from before a restart, as far as they are what the manifest says."""
+        kept = zip(sorted(self._store.staging.have()), self._store.staging.chunks(), strict=True)
+        return {i for i, raw in kept if _matches(manifest, i, raw)}
+
+    # -------------------------------------------------------------------------------- chunks
+
+    async def _chunk(self, chunk: Chunk) -> None:
+        update = self._update
+        if update is None or (chunk.rev, chunk.base) != (update.manifest.rev, update.manifest.base):
+            return
+        raw = chunk.raw()
+        update.asked.discard(chunk.index)
+        if raw is None or not _matches(update.manifest, chunk.index, raw):
+            await self._wrong_chunk(update, chunk.index)
+            return
+        update.wrong_in_a_row = 0
+        if chunk.index not in update.have:
+            try:
+                await asyncio.to_thread(self._store.staging.put, chunk.index, raw)
+            except OSError as error:
+                await self._reject(update.manifest.rev, f"the disk refused it: {error}")
+                return
+            update.have.add(chunk.index)
+        await self._go_on()
+
+    async def _wrong_chunk(self, update: _Update, index: int) -> None:
+        update.wrong_in_a_row += 1
+        log.warning("chunk %d of revision %d is wrong", index, update.manifest.rev)
+        if update.wrong_in_a_row >= MAX_WRONG:
+            what = f"chunk {index} is wrong, {MAX_WRONG} wrong chunks in a row"
+            await self._reject(update.manifest.rev, what)
+        else:
+            self._ask()
+
+    async def _go_on(self) -> None:
+        if self._update is not None and not self._update.missing:
+            await self._apply(self._update.manifest)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Keep so many chunks in flight."""
+        update = self._update
+        if update is None:
+            return
+        self._asked_ns = self._clock.monotonic_ns()
+        for index in update.missing:
+            if len(update.asked) >= IN_FLIGHT:
+                return
+            if index not in update.asked:
+                update.asked.add(index)
+                which = {"rev": update.manifest.rev, "base": update.manifest.base}
+                self._send({"ask": "chunk", **which, "index": index})
+
+    # -------------------------------------------------------------------------------- the end
+
+    async def _apply(self, manifest: Manifest) -> None:
+        chunks = self._store.staging.chunks()
+        try:
+            if manifest.base is None:
+                applied = await self._store.apply_full(manifest.rev, chunks)
+            else:
+                applied = await self._store.apply_delta(manifest.base, manifest.rev, chunks)
+        except (WhitelistDataError, OSError) as error:
+            await self._reject(manifest.rev, str(error))
+            return
+        self._update = None
+        self._store.staging.clear()
+        await self._tell(applied)
+
+    async def _tell(self, applied: AppliedList) -> None:
+        event = WhitelistApplied(
+            applied.revision, applied.base, applied.credentials, applied.content_sha256
+        )
+        try:
+            await self._journal.append(event)
+        except JournalError as error:
+            log.error("revision %d decides, but is not journaled: %s", applied.revision, error)
+        await self._alarms.clear(AlarmKind.WHITELIST_REJECTED, "whitelist")
+        self._send({"ask": "manifest", "have": self._store.revision})
+
+    async def _reject(self, revision: int, why: str) -> None:
+        """The old list stays; an alarm says so. The same content is not pulled again."""
+        log.error("whitelist revision %d refused: %s", revision, why)
+        if self._update is not None and self._update.manifest.rev == revision:
+            self._refused.add(self._update.manifest.content_sha256)
+            self._update = None
+            self._store.staging.clear()
+        known = any(a.kind is AlarmKind.WHITELIST_REJECTED for a in self._alarms.open_alarms())
+        detail = f"revision {revision}: {why}"
+        await self._alarms.raise_alarm(AlarmKind.WHITELIST_REJECTED, "whitelist", detail)
+        if known:
+            return  # a flood of forged manifests makes one event and one alarm
+        try:
+            await self._journal.append(WhitelistRejected(revision, why))
+        except JournalError as error:
+            log.error("a refused whitelist is not journaled: %s", error)
+
+
+def _matches(manifest: Manifest, index: int, raw: bytes) -> bool:
+    chunks = manifest.chunks
+    return index < len(chunks) and sha256(raw).hexdigest() == chunks[index]
