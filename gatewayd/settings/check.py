@@ -90,6 +90,24 @@ def _taken_twice(draft: Draft, what: str, keys: Iterable[str]) -> Iterator[Probl
                 yield draft.source.problem((*entry.at, key), text, "one terminal, one use")
 
 
+def _terminals_on_the_board(draft: Draft) -> Iterator[Problem]:
+    """A controller driver may say in its options how many `relays` and `inputs` its board has."""
+    boards = {entry.id: entry for entry in draft.of("controller")}
+    for entry in draft.of("door"):
+        board = boards.get(entry.text("controller"))
+        for key, total in (
+            ("relay", "relays"),
+            ("contact_input", "inputs"),
+            ("exit_input", "inputs"),
+        ):
+            count = getattr(board.options, total, None) if board is not None else None
+            number = entry.number(key)
+            if isinstance(count, int) and number is not None and number > count:
+                what = f"{entry.text('controller')!r} has {count} {total}, and this is {number:g}"
+                hint = f"set {total} of the [[controller]] if the board has more"
+                yield draft.source.problem((*entry.at, key), what, hint)
+
+
 def _timings(draft: Draft) -> Iterator[Problem]:
     for entry in draft.of("door"):
         warn, held = entry.number("pre_alarm_s"), entry.number("held_s")
@@ -195,6 +213,7 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _references,
     _doors_without_reader,
     _terminals,
+    _terminals_on_the_board,
     _timings,
     _ports,
     _time_zone,

@@ -88,7 +88,7 @@ class TagOptions(BaseModel):
 class RelayOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     port: str
-    unit: int = 1
+    relays: int = 8
 
 
 class VideoOptions(BaseModel):

@@ -161,6 +161,14 @@ def test_a_right_file_has_no_problems(site: SiteFile) -> None:
             ],
         ),
         (
+            "relay = 1",
+            "relay = 9",
+            [
+                "gatewayd.toml:13: door.main-gate.relay: 'board' has 8 relays, and this is 9 "
+                "(set relays of the [[controller]] if the board has more)"
+            ],
+        ),
+        (
             "exit_input = 2",
             "exit_input = 1",
             [

@@ -1,0 +1,52 @@
+"""docs/reference/cli.md: the command line from its parser. Owns how it is laid out: argparse's own
+help wraps differently in each version of Python, and the page must not.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from gatewayd.cli import build_parser
+from gatewayd.reference.markdown import code, page, table
+
+
+def cli_page() -> str:
+    """The whole command and each sub-command."""
+    parser = build_parser()
+    parts = [
+        parser.description or "",
+        f"```\n{(parser.epilog or '').strip()}\n```",
+        *(part for name, sub in _commands(parser).items() for part in _command(name, sub)),
+    ]
+    return page("The command gatewayd", "gatewayd/cli.py", *parts)
+
+
+def _command(name: str, parser: argparse.ArgumentParser) -> list[str]:
+    actions = [action for action in parser._actions if action.dest != "help"]  # noqa: SLF001  # no public list
+    usage = " ".join(["gatewayd", name, *map(_usage, actions)])
+    rows = [(code(_name(action)), _help(action)) for action in actions]
+    body = [table(("argument", "what"), rows)] if rows else []
+    return [f"## gatewayd {name}", parser.description or "", f"```\n{usage}\n```", *body]
+
+
+def _usage(action: argparse.Action) -> str:
+    return "..." if action.nargs == argparse.REMAINDER else f"[{_name(action)}]"
+
+
+def _name(action: argparse.Action) -> str:
+    if action.option_strings:
+        return f"{action.option_strings[0]} {action.metavar or ''}".strip()
+    return str(action.metavar or action.dest).upper()
+
+
+def _help(action: argparse.Action) -> str:
+    return (action.help or "") % {"default": action.default}
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return {
+        name: sub
+        for action in parser._actions  # noqa: SLF001  # no public list
+        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001  # no public name
+        for name, sub in action.choices.items()
+    }
