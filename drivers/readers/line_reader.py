@@ -1,0 +1,104 @@
+"""A reader on a serial line: line, codec and debounce joined. Owns what the serial reader drivers
+share; must not know any one protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Annotated, Protocol, assert_never
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from drivers.readers.presentation import Presentations
+from drivers.transport import Connected, Disconnected, Line, Received, check_url
+from gatewayd.domain.model import NS_PER_MS, Credential, Stamp
+from gatewayd.domain.ports import (
+    DriverContext,
+    Malformed,
+    Offline,
+    Online,
+    Presented,
+    ReaderEvent,
+)
+
+# No converter and no network pauses this long within a message; nobody taps again so soon.
+MESSAGE_GAP_MS = 1_000
+
+
+class Decoder(Protocol):
+    """A codec of `drivers.protocols`: bytes in, credentials or Malformed out, never an exception."""
+
+    def feed(self, data: bytes) -> list[Credential | Malformed]: ...
+
+    def quiet(self) -> list[Credential | Malformed]:
+        """The line was silent for so long that a message under way is over."""
+
+
+class LineReaderOptions(BaseModel):
+    """The keys that all serial readers have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    port: Annotated[str, AfterValidator(check_url)] = Field(
+        description="'/dev/serial/by-id/…', 'socket://host:port' or 'rfc2217://host:port'."
+    )
+    baud_rate: int = Field(
+        default=9600, ge=300, le=921_600, description="Bits a second; 8 data bits, no parity."
+    )
+    debounce_ms: int = Field(
+        default=1_000,
+        ge=0,
+        le=60_000,
+        description="The same card again this soon after it was last seen is the same tap.",
+    )
+
+
+def port_of(options: LineReaderOptions) -> str:
+    """What no second driver may use."""
+    return options.port
+
+
+class LineReader:
+    """Implements `gatewayd.domain.ports.Reader`: one run, for ever, through every unplugging."""
+
+    def __init__(
+        self,
+        options: LineReaderOptions,
+        make_decoder: Callable[[], Decoder],
+        context: DriverContext,
+    ) -> None:
+        self._line = Line(options.port, options.baud_rate, context.clock)
+        self._make_decoder = make_decoder
+        self._decoder = make_decoder()
+        self._presentations = Presentations(options.debounce_ms)
+        self._last_bytes_ns: int | None = None
+
+    async def run(self, emit: Callable[[ReaderEvent], None]) -> None:
+        """Emit what happens on the line until cancelled."""
+        async with aclosing(self._line.events()) as events:
+            async for event in events:
+                match event:
+                    case Connected():
+                        # half a message from before must never be joined by what comes now
+                        self._decoder, self._last_bytes_ns = self._make_decoder(), None
+                        emit(Online())
+                    case Received(data, stamp):
+                        self._receive(data, stamp, emit)
+                    case Disconnected(reason):
+                        emit(Offline(reason))
+                    case _:
+                        assert_never(event)
+
+    def _receive(self, data: bytes, stamp: Stamp, emit: Callable[[ReaderEvent], None]) -> None:
+        now_ns = stamp.monotonic_ns
+        last_ns, self._last_bytes_ns = self._last_bytes_ns, now_ns
+        messages: list[Credential | Malformed] = []
+        if last_ns is not None and now_ns - last_ns >= MESSAGE_GAP_MS * NS_PER_MS:
+            messages += self._decoder.quiet()
+        messages += self._decoder.feed(data)
+        for message in messages:
+            if isinstance(message, Malformed):
+                emit(message)
+            elif self._presentations.is_new(message, now_ns):
+                emit(Presented(message, stamp))
