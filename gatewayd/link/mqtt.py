@@ -207,6 +207,7 @@ class Connection:
         """Say goodbye (the will is not sent) and let go of the socket."""
         if not self._lost.done() and self._connected.done():
             self._client.disconnect()
+            self._client.loop_write()  # now: the socket is closed before the loop comes round
         self._lose("closed by us")
 
     # --------------------------------------------------------------------- paho's call-backs
