@@ -172,7 +172,7 @@ class SimulatedCentral(Device):
         try:
             acks = self.store.receive(events, self.clock.now().wall_ms)
         except sqlite3.Error as error:
-            log.error("%d events not kept, not acknowledged: %s", len(events), error)  # noqa: TRY400  # the text says it
+            log.error("%d events not kept, not acknowledged: %s", len(events), error)
             return
         for ack in acks:
             self._acknowledge(ack)
@@ -197,9 +197,10 @@ class SimulatedCentral(Device):
         )
 
     def _introduced(self, state: StateMessage) -> None:
-        if self.store.introduce(state) and state.state == "online":
-            if body := self.orders.wanted(state.gw):
-                self.send_desired(body)
+        if not self.store.introduce(state) or state.state == "offline":
+            return
+        if body := self.orders.wanted(state.gw):
+            self.send_desired(body)
 
     # ------------------------------------------------------------------------- whitelist
 

@@ -149,7 +149,8 @@ class CentralDesk:
             now = self._central.orders.find(order.id)
             return now if now is not None and now.outcome else None
 
-        return _order(await self._until(answered, wait_s) or order)
+        answer: Order | None = await self._until(answered, wait_s)
+        return _order(answer or order)
 
     async def _commands(self, _request: Request) -> Reply:
         return {"commands": [_order(order) for order in self._central.orders.last()]}

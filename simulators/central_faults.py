@@ -1,4 +1,4 @@
-"""The faults that the simulated centre can be ordered to make. Owns how often each still happens."""
+"""The faults that the simulated centre makes on order. Owns how often each still happens."""
 
 from __future__ import annotations
 
