@@ -55,7 +55,7 @@ async def test_presence_tells_birth_and_an_orderly_end(
     tmp_path: Path, broker: Mosquitto, centre: Centre
 ) -> None:
     async with box(tmp_path, broker.port, centre.keys) as gate:
-        await centre.until(lambda: centre.named("state"))
+        await centre.seqs(1)
         assert gate.link.status.state is LinkState.ONLINE
         assert gate.link.status.protocol == 5
     await centre.until(lambda: len(centre.named("state")) == 2)
@@ -70,7 +70,7 @@ async def test_what_happened_without_a_line_is_sent_when_it_returns_alarms_first
     tmp_path: Path, broker: Mosquitto, centre: Centre
 ) -> None:
     broker.kill()
-    async with box(tmp_path, broker.port, centre.keys) as gate:
+    async with box(tmp_path, broker.port, centre.keys, options=LinkOptions(resend_s=0.5)) as gate:
         for n in range(120):
             await gate.journal.append(denied(n))
         await gate.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
@@ -87,7 +87,7 @@ async def test_a_broker_killed_with_events_it_acknowledged_costs_none(
     tmp_path: Path, broker: Mosquitto, centre: Centre
 ) -> None:
     centre.acknowledging = False
-    async with box(tmp_path, broker.port, centre.keys) as gate:
+    async with box(tmp_path, broker.port, centre.keys, options=LinkOptions(resend_s=0.5)) as gate:
         for n in range(40):
             await gate.journal.append(denied(n))
         await centre.seqs(40)
@@ -207,10 +207,9 @@ async def test_a_broker_without_version_5_is_spoken_to_in_3_1_1(
     server = await asyncio.start_server(gate_of_old, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with box(tmp_path, port, centre.keys) as gate:
-        await centre.until(lambda: centre.named("state"))
-        assert gate.link.status.protocol == 4
         await gate.journal.append(closed())
         await centre.seqs(1)
+        assert gate.link.status.protocol == 4
     server.close()
     await server.wait_closed()
 
