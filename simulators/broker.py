@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import base64
 import hashlib
+import logging
 import os
 import secrets
 import socket
@@ -148,7 +149,8 @@ class SimulatedBroker(Device):
         if way in {"auto", "mosquitto"} and (program := installed()):
             self.kind = "mosquitto"
             return program
-        self._tried.append("mosquitto is not installed")
+        if way in {"auto", "mosquitto"}:
+            self._tried.append("mosquitto is not installed")
         if way in {"auto", "unpacked"}:
             try:
                 program = unpack(self._options.cache)
@@ -214,6 +216,8 @@ class SimulatedBroker(Device):
                 f"no broker: {'; '.join(self._tried)}; and amqtt is not installed ({error}): "
                 "pip install 'gatewayd[demo]'"
             ) from error
+        for chatty in ("amqtt", "transitions"):  # they tell every packet
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         hasher = PasswordHasher()
         lines = "".join(f"{user}:{hasher.hash(word)}\n" for user, word in passwords.items())
         write_private(self._options.directory / "users", lines.encode())
@@ -294,8 +298,7 @@ def _amqtt_config(options: BrokerOptions, port: int) -> dict[str, Any]:
             },
             "amqtt.plugins.topic_checking.TopicAccessControlListPlugin": {
                 "publish_acl": centre | up,
-                "subscribe_acl": centre | down,
-                "receive_acl": centre | down,
+                "acl": centre | down,  # to subscribe; its newer name is refused by amqtt 0.12.1
             },
         },
     }

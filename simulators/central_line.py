@@ -99,7 +99,7 @@ class Line:
             self._connected()
             await connection.lost.wait()
         except (OSError, TimeoutError) as error:
-            log.warning("the broker does not answer: %s", error or "no CONNACK")
+            log.warning("the broker does not answer: %s", str(error) or "no CONNACK")
             return False
         finally:
             self._standing = None
