@@ -62,6 +62,7 @@ class SimulatedCamera(Device):
         self.picture_faults: PictureFaults = NO_FAULTS
         self._last_unit: AccessUnit | None = None
         self._encoder: Encoder | None = None
+        self._pictured = asyncio.Event()  # replaced with each picture
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="camera encoder")
 
     # --------------------------------------------------------------------------- life cycle
@@ -121,6 +122,12 @@ class SimulatedCamera(Device):
         assert self._last_unit is not None  # noqa: S101  # set before anybody can ask
         return self._last_unit
 
+    async def wait_for_picture(self, produced_after_ns: int) -> AccessUnit:
+        """The first picture given to the clients that was begun after that monotonic moment."""
+        while self.last_unit.produced_ns <= produced_after_ns:
+            await self._pictured.wait()
+        return self.last_unit
+
     # ------------------------------------------------------------------------- the pictures
 
     async def _produce(self, next_unit: Callable[[int], AccessUnit]) -> None:
@@ -135,6 +142,8 @@ class SimulatedCamera(Device):
             unit = await loop.run_in_executor(self._thread, next_unit, tick)
             self._last_unit = unit
             self.server.deliver(unit)
+            self._pictured.set()
+            self._pictured = asyncio.Event()
             late = (time.monotonic_ns() - start_ns) * fps // NS_PER_S
             tick = max(tick + 1, late)
 
@@ -205,7 +214,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=fps, default=default.fps, help="pictures a second")
     parser.add_argument("--mode", choices=("live", "loop"), default="live", help="loop: for load")
     seconds = whole_number(2, 20)
-    parser.add_argument("--loop-s", type=seconds, default=4, help="length of the loop, even")
+    parser.add_argument("--loop-s", type=seconds, default=4, help="length of the loop")
     parser.add_argument("--user", default="", help="ask for this log-in (Digest)")
     parser.add_argument("--password", default="", help="the log-in's password")
     parser.add_argument("--control", type=Path, help="Unix socket for orders")

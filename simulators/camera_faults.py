@@ -5,6 +5,7 @@ Owns the table of orders. Must not draw, encode or listen itself.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from simulators.rtsp_server import RtspServer
 from simulators.scene import MARGIN, NO_FAULTS, PictureFaults
 
 MAX_BLUR = 30.0  # thousandths of the width: past it nothing is left to blur
+MAX_WAIT_NS = 10_000_000_000  # how far ahead a picture may be asked for
 MAX_QR = 600  # characters: a signed pass has about 300
 
 
@@ -32,6 +34,8 @@ class FaultyCamera(Protocol):
     @property
     def url(self) -> str: ...
 
+    async def wait_for_picture(self, produced_after_ns: int) -> AccessUnit: ...
+
 
 class CameraControls:
     """Each method is one order."""
@@ -42,7 +46,7 @@ class CameraControls:
     def table(self) -> ControlTable:
         return {
             "status": Verb(self._status),
-            "frame": Verb(self._frame),
+            "frame": Verb(self._frame, ("after_ns",)),
             "freeze": Verb(self._freeze, ("overlay",)),
             "black": Verb(self._black, ("overlay",)),
             "shift": Verb(self._shift, ("dx", "dy", "overlay")),
@@ -72,8 +76,10 @@ class CameraControls:
             "overlay": faults.overlay,
         }
 
-    async def _frame(self, _request: Request) -> Reply:
-        unit = self._camera.last_unit
+    async def _frame(self, request: Request) -> Reply:
+        now_ns = time.monotonic_ns()
+        after_ns = request.integer("after_ns", 0, most=now_ns + MAX_WAIT_NS)
+        unit = await self._camera.wait_for_picture(after_ns)
         return {
             "number": unit.number,
             "produced_ns": unit.produced_ns,
