@@ -1,0 +1,66 @@
+# Each target stands by itself: it sets up what it needs, and a second run finds it done.
+#
+#   make demo [SECONDS=60] [SPEED=10] [BROKER=mqtt://host:1883]
+
+PYTHON ?=
+VENV := .venv/bin
+export PYTHON
+# Tools that requirements/debian.sh unpacked, and Debian's place for mosquitto.
+export PATH := $(CURDIR)/.cache/debian/bin:$(PATH):/usr/sbin
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: demo
+demo: ## a whole compound with simulated devices: SECONDS= SPEED= BROKER=
+	@sh requirements/bootstrap.sh demo
+	@$(if $(BROKER),,sh requirements/debian.sh --optional mosquitto)
+	@$(VENV)/gatewayd demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SPEED),--speed $(SPEED)) $(if $(BROKER),--broker $(BROKER))
+
+.PHONY: setup-test
+setup-test:
+	@sh requirements/bootstrap.sh test
+	@sh requirements/debian.sh mosquitto ffmpeg chromium fonts
+
+# The last two lines are the coverage to reach.
+.PHONY: test
+test: setup-test ## lint, types, import rules, all tests with their coverage
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+	$(VENV)/pytest --cov --cov-report= $(ARGS)
+	$(VENV)/coverage report --fail-under=90
+	$(VENV)/coverage report --include='gatewayd/domain/*' --fail-under=100
+
+.PHONY: bench
+bench: setup-test ## measure, and write docs/reference/benchmarks.md
+	$(VENV)/python -m benchmarks $(ARGS)
+
+.PHONY: docs
+docs: ## make the generated pages and the settings' JSON Schema
+	@sh requirements/bootstrap.sh test
+	$(VENV)/python -m gatewayd.reference
+
+.PHONY: wheel
+wheel: ## build dist/gatewayd-*.whl
+	@sh requirements/bootstrap.sh test
+	$(VENV)/python -m build --wheel --no-isolation
+
+# The order matters: each set is bounded by the ones before it.
+.PHONY: lock
+lock: ## compile requirements/*.in to pinned, hashed *.txt (needs uv; UPGRADE=1 takes new versions)
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	@for set in runtime demo dev; do \
+	    uv pip compile -q $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes \
+	        --no-emit-index-url --no-emit-find-links \
+	        requirements/$$set.in -o requirements/$$set.txt || exit 1; \
+	    echo "requirements/$$set.txt"; \
+	done
+
+.PHONY: clean
+clean: ## remove all that is made: environment, caches, builds
+	rm -rf .venv .cache build dist ./*.egg-info .coverage .coverage.* htmlcov \
+	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
