@@ -1,4 +1,4 @@
-"""Plays a scenario at the simulated devices: cards, doors and exit buttons. Owns the people's moves.
+"""Plays a scenario at the simulated devices: cards, doors, exit buttons. Owns the people's moves.
 
 The plan is made in scenario_plan.py. Must not know the gateway: a person waits for the lock's relay
 and opens the door only if it was released. Each card shown is written down, for the reckoning.

@@ -1,0 +1,161 @@
+"""The reckoning of a demo: each card shown against what the centre has. Pure; owns the verdict.
+
+Per reader, the taps in the order in which they were sent must be the centre's decisions in the order
+of the journal: the same cards (their last four digits), none missing, none twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+Event = dict[str, Any]
+GRANTED, DENIED = "access.granted", "access.denied"
+MAX_NAMED = 10
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SentTap:
+    """A card that was shown, as the scenario wrote it down."""
+
+    n: int
+    reader: str
+    masked: str
+    sent_ns: int
+    expect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """What the centre told at the end."""
+
+    events: Sequence[Event]
+    upto: dict[tuple[str, str], int]  # (epoch, stream) → acknowledged up to
+    missing: Sequence[dict[str, Any]]
+    chain_whole: bool
+    repeats: int
+    altered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """The figures of the summary; `faults` empty means that every tap is accounted for."""
+
+    sent: int
+    granted: int
+    denied: int
+    opened: int
+    acknowledged: int
+    unexpected: int
+    pictures: int
+    alarms: dict[str, int]
+    open_alarms: int
+    events: int
+    repeats: int
+    latency_ms: float | None
+    faults: tuple[str, ...]
+
+    @property
+    def decided(self) -> int:
+        return self.granted + self.denied
+
+
+def read_taps(path: Path) -> list[SentTap]:
+    """The scenario's record; none where it never began."""
+    if not path.exists():
+        return []
+    taps = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    keys = ("n", "reader", "masked", "sent_ns", "expect")
+    return [SentTap(*(tap[key] for key in keys)) for tap in taps]
+
+
+def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
+    decisions = sorted(
+        (event for event in centre.events if event["kind"] in {GRANTED, DENIED}),
+        key=lambda event: (event["epoch"], event["seq"]),
+    )
+    kinds = Counter(event["kind"] for event in centre.events)
+    raised = [e["data"] for e in centre.events if e["kind"] == "alarm.raised"]
+    pairs = list(_pairs(taps, decisions))
+    waits_ms = [(event["stamp"]["mono_ns"] - tap.sent_ns) / NS_PER_MS for tap, event in pairs]
+    return Reckoning(
+        sent=len(taps),
+        granted=kinds[GRANTED],
+        denied=kinds[DENIED],
+        opened=sum(
+            event["kind"] == "access.outcome" and event["data"]["outcome"] == "unlocked"
+            for event in centre.events
+        ),
+        acknowledged=sum(
+            event["seq"] <= centre.upto.get((event["epoch"], event["stream"]), 0)
+            for event in decisions
+        ),
+        unexpected=sum(decided_as(event) != tap.expect for tap, event in pairs),
+        pictures=kinds["picture.stored"],
+        alarms=dict(Counter(data["alarm"] for data in raised)),
+        open_alarms=len(raised) - kinds["alarm.cleared"],
+        events=len(centre.events),
+        repeats=centre.repeats,
+        latency_ms=median(waits_ms) if waits_ms else None,
+        faults=tuple(_faults(taps, decisions, centre)),
+    )
+
+
+def decided_as(event: Event) -> str:
+    """ "granted", or the reason of the denial."""
+    return "granted" if event["kind"] == GRANTED else str(event["data"]["reason"])
+
+
+def _of_reader(
+    taps: Sequence[SentTap], decisions: Sequence[Event]
+) -> Iterable[tuple[str, list[SentTap], list[Event]]]:
+    readers = {tap.reader for tap in taps} | {e["data"]["access_point_id"] for e in decisions}
+    for reader in sorted(readers):
+        sent = [tap for tap in taps if tap.reader == reader]
+        got = [event for event in decisions if event["data"]["access_point_id"] == reader]
+        yield reader, sent, got
+
+
+def _matcher(sent: Sequence[SentTap], got: Sequence[Event]) -> SequenceMatcher[str]:
+    shown = [tap.masked for tap in sent]
+    decided = [event["data"]["credential"]["masked"] for event in got]
+    return SequenceMatcher(None, shown, decided, autojunk=False)
+
+
+def _pairs(taps: Sequence[SentTap], decisions: Sequence[Event]) -> Iterable[tuple[SentTap, Event]]:
+    for _, sent, got in _of_reader(taps, decisions):
+        for block in _matcher(sent, got).get_matching_blocks():
+            yield from zip(
+                sent[block.a : block.a + block.size],
+                got[block.b : block.b + block.size],
+                strict=True,
+            )
+
+
+def _faults(taps: Sequence[SentTap], decisions: Sequence[Event], centre: Centre) -> Iterable[str]:
+    """Every reason why this demo does not end with status 0."""
+    for reader, sent, got in _of_reader(taps, decisions):
+        for what, a1, a2, b1, b2 in _matcher(sent, got).get_opcodes():
+            if what == "equal":
+                continue
+            for tap in sent[a1:a2][:MAX_NAMED]:
+                yield f"tap {tap.n} at {reader}, card …{tap.masked[-4:]}: not at the centre"
+            for event in got[b1:b2][:MAX_NAMED]:
+                card = event["data"]["credential"]["masked"][-4:]
+                yield f"event {event['seq']} at {reader}, card …{card}: nobody showed it then"
+    for hole in list(centre.missing)[:MAX_NAMED]:
+        yield f"the centre misses {hole['stream']} after {hole['after']} to {hole['through']}"
+    if not centre.chain_whole:
+        yield "the centre finds the journal's hash chain broken"
+    if centre.altered:
+        yield f"{centre.altered} events came again with another content"
+    late = [e for e in decisions if e["seq"] > centre.upto.get((e["epoch"], e["stream"]), 0)]
+    if late:
+        yield f"{len(late)} decisions are at the centre and not acknowledged"
