@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from gatewayd.alarms import AlarmDesk
@@ -94,6 +94,13 @@ class DoorTask:
             outcome = await self._take(letter.input)
             if letter.answer is not None and not letter.answer.done():
                 letter.answer.set_result(outcome)
+
+    async def lock_before_the_end(self) -> None:
+        """After `run` has ended: a door that a grant had unlocked does not stay so. A door that
+        its mode keeps free stays free: the end of a program is no order of a person."""
+        if self.state.relock_at_ns is not None:
+            self.state = replace(self.state, relock_at_ns=0)
+            await self._take(rules.TimePassed())
 
     async def _next_letter(self) -> _Letter:
         """The next input, or TimePassed when a deadline comes first."""

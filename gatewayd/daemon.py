@@ -1,0 +1,336 @@
+"""The composition root: builds every part from the settings, starts them in order, ends them in
+order. Owns the task tree; must not decide anything.
+
+Doors first: journal, whitelist, doors and readers decide before cameras, link and console are even
+imported. The end goes the other way round: no new taps, locks settled, what happened journaled,
+then the line and the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random, SystemRandom
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from gatewayd import __version__
+from gatewayd.alarms import AlarmDesk
+from gatewayd.boot import keep_secret
+from gatewayd.clock import SystemClock
+from gatewayd.devices import DeviceDesk
+from gatewayd.domain.alarm import OpenAlarm
+from gatewayd.domain.events import SystemStarted, SystemStopped
+from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
+from gatewayd.domain.ports import DriverContext, JournalError, Pictures
+from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
+from gatewayd.health import watch_clock, watch_space
+from gatewayd.recorder import Recorder
+from gatewayd.selftest import DecisionPath
+from gatewayd.settings.bind import access_points, domain_doors
+from gatewayd.settings.load import LoadedSettings
+from gatewayd.settings.model import DoorSettings
+from gatewayd.store.journal import JournalStore
+from gatewayd.store.whitelist import WhitelistStore
+from gatewayd.supervisor import feed_watchdog, notify, supervise, watchdog_interval_ns
+from gatewayd.tap import Site, TapPath
+from gatewayd.wiring import ControllerSink, reader_sink
+
+if TYPE_CHECKING:
+    from gatewayd.cameras.station import CameraStation
+    from gatewayd.link.session import Link
+    from gatewayd.store.media import PictureFiles
+
+log = logging.getLogger(__name__)
+
+OK, FAILED, REFUSED = 0, 1, 3  # gatewayd.cli tells what they mean
+FLUSH_S = 5.0  # at the end, for events that wait for the disk
+
+
+class NoPictures:
+    """Implements `ports.Pictures` on a box without cameras."""
+
+    def request(self, for_seq: int, camera_ids: object, at: Stamp) -> None:
+        """There is nothing to keep."""
+
+
+class LatePictures:
+    """Implements `ports.Pictures`: taps are decided before the cameras' part is loaded."""
+
+    def __init__(self) -> None:
+        self.desk: Pictures = NoPictures()
+
+    def request(self, for_seq: int, camera_ids: Any, at: Stamp) -> None:  # noqa: ANN401  # as the port
+        self.desk.request(for_seq, camera_ids, at)
+
+
+def run(loaded: LoadedSettings) -> int:
+    """Decide at the doors until SIGTERM or SIGINT. Returns the process's exit code."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        asyncio.run(_until_signal(loaded))
+    except (JournalError, ValueError, OSError) as error:
+        print(f"gatewayd run: refused to start: {error}", file=sys.stderr)  # noqa: T201  # for the shell
+        return REFUSED
+    except BaseExceptionGroup as errors:
+        log.critical("a part failed, the process ends: %s", errors, exc_info=errors)
+        return FAILED
+    return OK
+
+
+async def _until_signal(loaded: LoadedSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(loaded, stop)
+
+
+async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
+    """Everything, until `stop` is set. Raises JournalError or OSError where it can't start, and an
+    exception group where a part failed by a bug."""
+    async with AsyncExitStack() as stack:
+        box = await _open_box(loaded, stack)
+        await stack.enter_async_context(
+            _tasks({"recorder": box.recorder.run(), "alarms": box.alarms.run()})
+        )
+        await box.journal.append(SystemStarted(__version__, loaded.sha256, box.whitelist.revision))
+        async with _tasks(_gate_tasks(box)):
+            log.info("doors decide, whitelist revision %d", box.whitelist.revision)
+            async with _services(box) as told:
+                notify("READY=1")
+                print(f"ready {json.dumps(told)}", flush=True)  # noqa: T201  # for whoever started us
+                await stop.wait()
+                notify("STOPPING=1")
+        await _settle(box)
+
+
+# ------------------------------------------------------------------------------------ parts
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The parts of one gateway, built and not yet running."""
+
+    loaded: LoadedSettings
+    clock: SystemClock
+    journal: JournalStore
+    whitelist: WhitelistStore
+    recorder: Recorder
+    alarms: AlarmDesk
+    devices: DeviceDesk
+    doors: DoorTasks
+    taps: TapPath
+    site: Site
+    pictures: LatePictures
+    built: Mapping[str, Any]  # readers, controllers and cameras by id
+    nonce: str
+
+    @property
+    def directory(self) -> Path:
+        return self.loaded.settings.storage.directory
+
+
+async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
+    """Open the files and build the parts. Raises where the doors could not be decided safely."""
+    settings, clock = loaded.settings, SystemClock()
+    directory = settings.storage.directory
+    directory.mkdir(parents=True, exist_ok=True)
+    secret = keep_secret(directory / "secret")
+    journal = await JournalStore.open(directory / "journal.db", clock, secret=secret)
+    await stack.enter_async_context(journal.running())
+    whitelist = await WhitelistStore.open(directory / "whitelist")
+    stack.callback(whitelist.close)
+    pictures = LatePictures()
+    site = Site(access_points(settings), domain_doors(settings), ZoneInfo(settings.site.time_zone))
+    recorder = Recorder(journal, clock, lambda bad, why: _journal_alarm(alarms, bad, why))
+    alarms = AlarmDesk(journal, recorder, clock, partial(_picture_of_alarm, site, pictures))
+    alarms.restore(await journal.alarm_events())
+    built = {
+        device: driver.build(loaded.options[device], DriverContext(device, clock))
+        for device, driver in loaded.drivers.items()
+    }
+    kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
+    devices = DeviceDesk(kinds, clock, recorder, alarms)
+    doors = await _build_doors(loaded, site, built, clock, recorder, alarms, journal)
+    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms)
+    return Box(
+        loaded, clock, journal, whitelist, recorder, alarms, devices, doors, taps, site, pictures,
+        built, token_hex(16),
+    )  # fmt: skip
+
+
+def _journal_alarm(alarms: AlarmDesk, failing: bool, why: str) -> None:
+    detail = f"events wait in memory: {why}" if failing else ""
+    alarms.signal(AlarmKind.JOURNAL_FAILED, "journal", active=failing, detail=detail)
+
+
+def _picture_of_alarm(site: Site, pictures: Pictures, alarm: OpenAlarm) -> None:
+    """An alarm about a door has the pictures of the cameras at its access points."""
+    points = [p for p in site.access_points.values() if p.door_id == alarm.about]
+    cameras = sorted({camera for point in points for camera in point.camera_ids})
+    if alarm.raised_seq and cameras:
+        pictures.request(alarm.raised_seq, cameras, alarm.raised)
+
+
+async def _build_doors(
+    loaded: LoadedSettings,
+    site: Site,
+    built: Mapping[str, Any],
+    clock: SystemClock,
+    recorder: Recorder,
+    alarms: AlarmDesk,
+    journal: JournalStore,
+) -> DoorTasks:
+    modes = await journal.door_modes()
+    tasks = {}
+    for settings in loaded.settings.door:
+        door = site.doors[DoorId(settings.id)]
+        wiring = _wiring(settings, built)
+        more = [modes[door.id]] if door.id in modes else []
+        tasks[door.id] = DoorTask(door, wiring, clock, recorder, alarms, *more)
+    return DoorTasks(tasks)
+
+
+def _wiring(settings: DoorSettings, built: Mapping[str, Any]) -> DoorWiring:
+    return DoorWiring(
+        built[settings.controller],
+        settings.relay,
+        settings.contact_input,
+        settings.exit_input,
+        contact_active_means_open=settings.contact_active_means == "open",
+        energised_means_unlocked=settings.energised_means == "unlocked",
+    )
+
+
+# ------------------------------------------------------------------------------------ tasks
+
+
+@asynccontextmanager
+async def _tasks(named: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """These tasks for as long as the block lasts. One that fails ends the block and the process."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(work, name=name) for name, work in named.items()]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
+    """What deciding at the doors needs, and what watches it."""
+    settings, clock, alarms = box.loaded.settings, box.clock, box.alarms
+    tasks: dict[str, Coroutine[Any, Any, None]] = {"taps": box.taps.run()}
+    for door_id, door in box.doors.tasks.items():
+        tasks[f"door {door_id}"] = door.run()
+    for board in settings.controller:
+        doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
+        sink = ControllerSink(DeviceId(board.id), doors, box.devices)
+        tasks[f"controller {board.id}"] = _supervised(
+            box, board.id, partial(box.built[board.id].run, sink)
+        )
+    for reader in settings.reader:
+        emit = reader_sink(AccessPointId(reader.id), box.taps, box.devices)
+        tasks[f"reader {reader.id}"] = _supervised(
+            box, reader.id, partial(box.built[reader.id].run, emit)
+        )
+    low_mb = settings.storage.low_space_mb
+    tasks["clock"] = watch_clock(clock, box.recorder, alarms)
+    tasks["space"] = watch_space(box.directory, low_mb, clock, alarms)
+    interval_ns = watchdog_interval_ns()
+    if interval_ns is not None:
+        test = DecisionPath(box.doors, box.whitelist)
+        tasks["watchdog"] = feed_watchdog(test.check, clock, interval_ns)
+    return tasks
+
+
+def _supervised(box: Box, device: str, run: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401  # a driver's run
+    return supervise(device, run, box.clock, partial(box.devices.offline, DeviceId(device)))
+
+
+async def _settle(box: Box) -> None:
+    """No task moves a door any more: lock what a grant had unlocked, and say that we stop."""
+    for door in box.doors.tasks.values():
+        await door.lock_before_the_end()
+    box.recorder.record(SystemStopped("asked to stop"))
+    try:
+        async with asyncio.timeout(FLUSH_S):
+            await box.recorder.flushed()
+    except TimeoutError:
+        log.error("%d events could not be written before the end", box.recorder.waiting)
+
+
+# ----------------------------------------------------------------- what doors can do without
+
+
+@asynccontextmanager
+async def _services(box: Box) -> AsyncIterator[dict[str, Any]]:
+    """Cameras, link and console, as far as the settings have them; yields what to tell of them."""
+    settings = box.loaded.settings
+    told: dict[str, Any] = {"gateway": settings.site.gateway, "version": __version__}
+    async with AsyncExitStack() as stack:
+        files = None
+        if settings.camera:
+            files = await _start_cameras(box, stack)
+        link = await _start_link(box, stack) if settings.link is not None else None
+        if settings.console is not None:
+            told["console"] = await _start_console(box, stack, files, link)
+        yield told
+
+
+async def _start_cameras(box: Box, stack: AsyncExitStack) -> PictureFiles:
+    from gatewayd.cameras.pictures import PictureDesk
+    from gatewayd.cameras.station import CameraStation
+    from gatewayd.store.media import PictureFiles
+
+    settings = box.loaded.settings
+    budget = settings.storage.picture_budget_mb * 1_000_000
+    files = await asyncio.to_thread(PictureFiles, box.directory / "pictures", budget)
+    stations: dict[CameraId, CameraStation] = {}
+    for camera in settings.camera:
+        online = partial(box.devices.online, DeviceId(camera.id))
+        station = CameraStation(CameraId(camera.id), camera.ring_s, online)
+        stations[station.camera_id] = station
+    desk = PictureDesk(stations, files, box.recorder.record, lambda: _alarm_seqs(box.alarms))
+    tasks = {"pictures": desk.run()}
+    for camera_id, station in stations.items():
+        watch = partial(station.watch, box.built[camera_id])
+        tasks[f"camera {camera_id}"] = _supervised(box, camera_id, watch)
+    await stack.enter_async_context(_tasks(tasks))
+    box.pictures.desk = desk
+    return files
+
+
+def _alarm_seqs(alarms: AlarmDesk) -> set[int]:
+    return {alarm.raised_seq for alarm in alarms.open_alarms()}
+
+
+async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
+    from gatewayd.link.build import build_link
+
+    random: Random = SystemRandom()
+    link = build_link(
+        box.loaded.settings, box.journal, box.whitelist, box.doors, box.alarms, box.recorder,
+        box.clock, box.nonce, random,
+    )  # fmt: skip
+    await stack.enter_async_context(_tasks({"link": link.run()}))
+    return link
+
+
+async def _start_console(
+    box: Box, stack: AsyncExitStack, files: PictureFiles | None, link: Link | None
+) -> str:
+    """Returns the console's address."""
+    raise NotImplementedError

@@ -1,0 +1,81 @@
+"""The self-test of the decision path that the watchdog asks for. Owns no door and opens none."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC
+
+from gatewayd.domain import policy
+from gatewayd.domain.door import TimePassed
+from gatewayd.domain.model import (
+    AccessLevel,
+    AccessPoint,
+    AccessPointId,
+    AccessRequest,
+    CredentialRecord,
+    Direction,
+    Door,
+    DoorId,
+    Grant,
+    Interval,
+    LevelId,
+    Person,
+    PersonId,
+    Schedule,
+    ScheduleId,
+    Snapshot,
+    Stamp,
+    card,
+)
+from gatewayd.domain.ports import Whitelist, WhitelistReadError
+from gatewayd.domain.schedule import DAY_S, Moment
+from gatewayd.doors import DoorTasks
+
+ANSWER_S = 3.0  # a door may be in the middle of a drive, which ends within 2 s
+
+_DOOR = Door(DoorId("self-test"), "self-test")
+_POINT = AccessPoint(AccessPointId("self-test"), "self-test", _DOOR.id, Direction.IN)
+_CARD = card(1, 26)
+_PERSON = Person(PersonId("self-test"), "self-test")
+_ALWAYS = Schedule(ScheduleId("always"), "always", ((Interval(0, DAY_S),),) * 7)
+_LEVEL = AccessLevel(LevelId("all"), "all", frozenset({_DOOR.id}), _ALWAYS.id)
+_KNOWN = Snapshot(1, CredentialRecord(_CARD, _PERSON.id), _PERSON, (_LEVEL,), {_ALWAYS.id: _ALWAYS})
+_NOW = Moment(Stamp("self-test", 0, 0, True), UTC)
+
+
+def rules_answer() -> str | None:
+    """A known card is granted and an unknown one denied, or what is wrong."""
+    request = AccessRequest(_CARD, _POINT, _DOOR)
+    if not isinstance(policy.decide(request, _KNOWN, _NOW), Grant):
+        return "a valid card would be denied"
+    if isinstance(policy.decide(request, Snapshot(1, None), _NOW), Grant):
+        return "an unknown card would be granted"
+    return None
+
+
+class DecisionPath:
+    """Rules, list and doors of the running box, each asked whether it still answers."""
+
+    def __init__(self, doors: DoorTasks, whitelist: Whitelist) -> None:
+        self._doors = doors
+        self._whitelist = whitelist
+
+    async def check(self) -> str | None:
+        """None, or what is wrong. A list that can't be read is not the process's fault: a restart
+        would not mend it, and the doors say why they deny."""
+        wrong = rules_answer()
+        if wrong is not None:
+            return wrong
+        with suppress(WhitelistReadError):
+            self._whitelist.snapshot(_CARD)
+        return await self._silent_door()
+
+    async def _silent_door(self) -> str | None:
+        for door_id, task in self._doors.tasks.items():
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    await task.order(TimePassed())
+            except TimeoutError:
+                return f"door {door_id}: its task does not answer"
+        return None
