@@ -8,7 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import NamedTuple
 
-from gatewayd.store.codec import canonical_json
+from gatewayd.store.codec import canonical_text
 
 FORMAT = 1
 
@@ -35,5 +35,10 @@ def first_hash(epoch: str) -> bytes:
 
 def row_hash(before: bytes, epoch: str, row: Row) -> bytes:
     """SHA-256 over the hash before, the header as a canonical JSON array, a newline, the data."""
-    header = canonical_json([FORMAT, epoch, *row[:-1]])
-    return sha256(b"".join((before, header, b"\n", row.data.encode()))).digest()
+    text = canonical_text
+    signed = (
+        f"[{FORMAT},{text(epoch)},{row.seq},{row.prev},{text(row.stream)},{text(row.kind)},"
+        f"{text(row.subject)},{text(row.boot)},{row.mono_ns},{row.wall_ms},{row.trusted}]\n"
+        f"{row.data}"
+    )
+    return sha256(before + signed.encode()).digest()

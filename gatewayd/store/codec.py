@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +33,12 @@ def canonical_json(value: Any) -> bytes:  # noqa: ANN401  # any JSON-ready value
     return _ENCODER.encode(value).encode("utf-8")
 
 
+@lru_cache(1_024)  # kinds, subjects and boot ids: few, and each is written again and again
+def canonical_text(text: str) -> str:
+    """One string as canonical JSON, quotes and all."""
+    return _ENCODER.encode(text)
+
+
 class _Codec:
     """One event type's adapter, and a serializer of the same schema with its keys in order."""
 
@@ -46,14 +53,17 @@ class _Codec:
 
 
 def _sorted_keys(schema: Any) -> Any:  # noqa: ANN401  # a core schema is nested dicts and lists
-    """The core schema with each dataclass's fields in the order of their names.
+    """The core schema with each dataclass's fields in the order of their names, for speed: a second
+    pass through a dict costs five times as much.
 
-    It spares a second pass through a dict: 5 µs an event and not 32 µs.
+    A StrEnum is written as the str that it is: asking each for its `value` doubled the time.
     """
     if isinstance(schema, list):
         return [_sorted_keys(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
+    if schema.get("type") == "enum":
+        return {"type": "str"} | {key: part for key, part in schema.items() if key == "ref"}
     copy = {key: _sorted_keys(part) for key, part in schema.items()}
     if copy.get("type") == "dataclass":
         copy["fields"] = sorted(copy["fields"])
@@ -75,9 +85,10 @@ def encode_text(event: Event) -> str:
         text = codec.canonical.to_json(event, warnings="error").decode("utf-8")
     except PydanticSerializationError as error:
         raise ValueError(f"{event.KIND} can't be written as JSON: {_reason(error)}") from None
-    if all(_is_plain(event, name) for name in codec.floats):
-        return text
-    return canonical_json(json.loads(text)).decode("utf-8")
+    for name in codec.floats:
+        if not _is_plain(event, name):
+            return canonical_json(json.loads(text)).decode("utf-8")
+    return text
 
 
 def _is_plain(event: Event, name: str) -> bool:

@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 5_000  # appends not yet durable; past it a caller is refused at once
 MAX_BATCH = 500  # in one commit: 100 a commit already reach 70k rows a second
 TAIL_ROWS = 1_000  # checked at the start: milliseconds, and where a torn write would show
-_INSERT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO event VALUES "
+_MARKS = "(?,?,?,?,?,?,?,?,?,?,?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ class JournalStore(JournalReader):
             writer = await sqlite.connect(path, "journal")
         except sqlite3.Error as error:
             raise JournalError(sqlite.explain(path, "open", error)) from error
-        except sqlite.SchemaError as error:
-            raise JournalError(str(error)) from error
+        except OSError as error:
+            raise JournalError(f"journal: {error}") from error
         reader = await aiosqlite.connect(path)
         store = cls(path, clock, secret, writer, reader)
         try:
@@ -223,8 +224,13 @@ class JournalStore(JournalReader):
 
     async def _write(self, batch: list[_Waiting]) -> _Tail:
         tail, rows, derived = self._chain(batch)
-        await self._writer.executemany(_INSERT, rows)
-        for sql, same in groupby(derived, key=itemgetter(0)):  # each await is a trip to the thread
+        if not derived:  # one statement is one transaction, and one trip to the thread
+            values = [value for row in rows for value in row]
+            await self._writer.execute(_INSERT + ",".join([_MARKS] * len(rows)), values)
+            return tail
+        await self._writer.execute("BEGIN IMMEDIATE")
+        await self._writer.executemany(_INSERT + _MARKS, rows)
+        for sql, same in groupby(derived, key=itemgetter(0)):
             await self._writer.executemany(sql, [values for _, values in same])
         await self._writer.commit()
         return tail
@@ -292,7 +298,6 @@ class JournalStore(JournalReader):
                 try:
                     sql = "UPDATE outbox SET upto = ? WHERE stream = ?"
                     await self._writer.execute(sql, (upto, stream.value))
-                    await self._writer.commit()
                 except sqlite3.Error as error:
                     await self._writer.rollback()
                     raise JournalError(sqlite.explain(self._path, "acknowledge", error)) from error

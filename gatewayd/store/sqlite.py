@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ CACHE_KB = 2_000
 
 
 class SchemaError(OSError):
-    """The file's version is not one this program knows."""
+    """The file is not one this program wrote, or one of a version it does not know."""
 
 
 def pragmas() -> str:
@@ -38,10 +39,13 @@ def migrations(name: str) -> list[tuple[int, str]]:
 async def connect(path: Path, name: str) -> aiosqlite.Connection:
     """Open `path` for writing and bring it to the newest version of `migrations/<name>`.
 
-    Raises sqlite3.Error where the file is damaged or locked, and SchemaError where it was written
-    by a newer gatewayd. Each migration is one transaction: a power cut leaves it done or not.
+    Raises sqlite3.Error where the file is damaged or locked, SchemaError where it was written by
+    a newer gatewayd or another program, and OSError where there can be no such file. Each
+    migration is one transaction: a power cut leaves it done or not. The connection begins no
+    transaction of its own accord: a statement outside of BEGIN … COMMIT is one by itself.
     """
-    database = await aiosqlite.connect(path)
+    create_private(path)
+    database = await aiosqlite.connect(path, isolation_level=None)
     try:
         await database.executescript(pragmas())
         await _migrate(database, path, name)
@@ -51,9 +55,21 @@ async def connect(path: Path, name: str) -> aiosqlite.Connection:
     return database
 
 
+def create_private(path: Path) -> None:
+    """Make the file, where there is none, for its owner only; SQLite's -wal and -shm follow it."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
 async def _migrate(database: aiosqlite.Connection, path: Path, name: str) -> None:
     steps = migrations(name)
     version = await user_version(database)
+    async with database.execute("SELECT count(*) FROM sqlite_master") as cursor:
+        row = await cursor.fetchone()
+    if version == 0 and row is not None and row[0]:
+        raise SchemaError(
+            f"{path} is another program's database: "
+            "give gatewayd a folder of its own ([storage] directory)"
+        )
     newest = steps[-1][0]
     if version > newest:
         raise SchemaError(

@@ -7,9 +7,13 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from gatewayd.domain.alarm import OpenAlarms, apply
 from gatewayd.domain.events import (
     AccessDenied,
     AlarmAcknowledged,
@@ -32,8 +36,9 @@ from gatewayd.domain.model import (
     Priority,
     card,
 )
-from gatewayd.domain.ports import JournalError
+from gatewayd.domain.ports import JournalEntry, JournalError
 from gatewayd.store import journal as module
+from gatewayd.store import sqlite
 from gatewayd.store.journal import JournalStore
 from tests.clock import ManualClock
 from tests.store.samples import SECRET, closed, denied
@@ -334,3 +339,140 @@ async def test_the_schema_page_tells_what_migrations_make(
     told = {shape(part) for part in re.sub(r"--[^\n]*", "", page).split(";") if part.strip()}
     assert {shape(sql) for (sql,) in made if "sqlite_" not in sql} == told
     assert isinstance(denied(), AccessDenied)
+
+
+async def test_a_caller_that_gave_up_has_still_handed_its_event_over(journal: JournalStore) -> None:
+    async with asyncio.TaskGroup() as group:
+        late = group.create_task(journal.append(closed("late")), name="append")
+        await asyncio.sleep(0)
+        late.cancel()
+    assert await journal.append(closed("next")) == 2
+    assert [e.event for e in await journal.entries_after(0, 9)] == [closed("late"), closed("next")]
+
+
+async def test_a_writer_cancelled_in_a_commit_tells_nobody_durable(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "journal.db")
+    async with asyncio.TaskGroup() as group:
+        writer = group.create_task(store.run(), name="writer")
+        waiting = group.create_task(_refused(store), name="append")
+        await asyncio.sleep(0)  # both begin
+        await asyncio.sleep(0)  # the writer takes the event to the disk
+        writer.cancel()
+    assert "is being closed" in waiting.result()
+    await store.close()
+    async with (await opened(tmp_path / "journal.db")).running() as again:
+        assert await again.append(closed()) == again.last_seq
+
+
+async def test_the_file_is_its_owners_only(journal: JournalStore, tmp_path: Path) -> None:
+    await journal.append(closed())
+    assert _modes(tmp_path) == dict.fromkeys(
+        ("journal.db", "journal.db-wal", "journal.db-shm"), 0o600
+    )
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    with pytest.raises(JournalError, match="another program's database"):
+        await opened(path)
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    other.close()
+
+
+async def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="No such file or directory"):
+        await opened(tmp_path / "none" / "journal.db")
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    async with (await opened(path)).running() as store:
+        await store.append(closed())
+    steps = [*sqlite.migrations("journal"), (2, "CREATE TABLE more (a); CREATE TABLE event (b);")]
+    monkeypatch.setattr(sqlite, "migrations", lambda _name: steps)
+    with pytest.raises(JournalError, match="table event already exists"):
+        await opened(path)
+    monkeypatch.undo()
+    async with (await opened(path)).running() as store:
+        assert store.last_seq == 1
+
+
+async def test_kinds_and_subjects_are_found_among_many(journal: JournalStore) -> None:
+    for n in range(6):
+        await journal.append(closed(f"door-{n % 2}"))
+        await journal.append(denied(n))
+        await journal.append(raised(f"a-{n}"))
+    kinds = ["door.closed", "alarm.raised"]
+    assert [e.seq for e in await journal.entries_after(4, 3, kinds=kinds)] == [6, 7, 9]
+    assert [e.seq for e in await journal.entries_before(7, 3, kinds=kinds)] == [6, 4, 3]
+    of_door = await journal.entries_before(None, 2, subject="door-0")
+    assert [e.seq for e in of_door] == [13, 7]
+    assert await journal.entries_before(None, 9, subject="door-0", kinds=["alarm.raised"]) == []
+    assert await journal.entries_after(0, 9, kinds=[]) == []
+
+
+async def test_no_question_reads_the_whole_journal(
+    journal: JournalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[str] = []
+    read = journal._read
+
+    async def explained(sql: str, *values: object) -> list[Any]:
+        plans.extend(row[3] for row in await read(f"EXPLAIN QUERY PLAN {sql}", *values))
+        return await read(sql, *values)
+
+    monkeypatch.setattr(journal, "_read", explained)
+    await journal.append(closed())
+    await journal.entries_after(0, 1)
+    await journal.entries_after(0, 1, kinds=["alarm.raised", "door.closed"])
+    await journal.entries_before(None, 1, kinds=["door.closed"])
+    await journal.entries_before(None, 1, subject="main-gate", kinds=["door.closed"])
+    await journal.outbox(Stream.ALARMS, 0, 1)
+    await journal.outbox_depth()
+    await journal.alarm_events()
+    assert plans
+    assert not [plan for plan in plans if re.search(r"SCAN (event|e)\b(?! USING)", plan)]
+
+
+_alarm_steps = st.lists(
+    st.tuples(st.sampled_from(["raise", "ack", "clear"]), st.integers(0, 2)), max_size=25
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=_alarm_steps)
+async def test_alarm_events_fold_to_the_same_table_as_the_whole_journal(
+    tmp_path: Path, steps: list[tuple[str, int]]
+) -> None:
+    (tmp_path / "journal.db").unlink(missing_ok=True)
+    async with (await opened(tmp_path / "journal.db")).running() as store:
+        ids: dict[int, str] = {}
+        for number, (step, which) in enumerate(steps):
+            if step == "raise":
+                ids[which] = f"a-{number}"
+                await store.append(raised(ids[which]))
+            elif step == "ack":
+                who = f"guard {number}"
+                await store.append(AlarmAcknowledged(ids.get(which, "none"), "main-gate", who))
+            else:
+                await store.append(AlarmCleared(ids.get(which, "none"), "main-gate"))
+        every = await store.entries_after(0, 100)
+        assert _folded(await store.alarm_events()) == _folded(every)
+
+
+def _folded(entries: list[JournalEntry]) -> OpenAlarms:
+    alarms: OpenAlarms = {}
+    for entry in entries:
+        assert isinstance(entry.event, AlarmRaised | AlarmAcknowledged | AlarmCleared)
+        alarms = apply(alarms, entry.event, entry.seq, entry.stamp)
+    return alarms
