@@ -146,9 +146,9 @@ def _run(arguments: argparse.Namespace) -> int:
         _say(str(error))
         _say("gatewayd run: refused to start, nothing was opened")
         return REFUSED
-    from gatewayd import daemon
+    from gatewayd.daemon import run
 
-    return daemon.run(loaded)
+    return run(loaded)
 
 
 def _check_config(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from gatewayd.domain.ports import Driver, Registry
 from gatewayd.reference.markdown import code, first_paragraph, page, table
 from gatewayd.settings.model import ID_PATTERN, Settings
 from gatewayd.settings.secrets import is_secret_field
-from gatewayd.settings.tables import DEVICE_TABLES, table_models
+from gatewayd.settings.tables import DEVICE_TABLES, holds_path, table_models
 
 _INTRO = """
 The settings are one TOML file, by default `/etc/gatewayd/gatewayd.toml`.
@@ -74,7 +74,7 @@ def _keys(model: type[BaseModel]) -> str:
 
 
 def _description(key: str, info: FieldInfo) -> str:
-    secret = "*Secret.*" if _is_path(info.annotation) and is_secret_field(key, info) else ""
+    secret = "*Secret.*" if holds_path(info) and is_secret_field(key, info) else ""
     return " ".join(part for part in (info.description or "", secret) if part)
 
 
@@ -86,10 +86,6 @@ def _default(info: FieldInfo) -> str:
         return "none"
     value = list(default) if isinstance(default, tuple) else default
     return code(str(value) if isinstance(value, Path) else json.dumps(value, ensure_ascii=False))
-
-
-def _is_path(annotation: Any) -> bool:  # noqa: ANN401  # a type, of any form
-    return annotation is Path or Path in get_args(annotation)
 
 
 def type_of(info: FieldInfo) -> str:

@@ -53,7 +53,7 @@ class StorageSettings(Table):
     @property
     def journal_file(self) -> Path:
         """The journal's database, which `gatewayd verify` reads too."""
-        return self.directory / "journal.sqlite"
+        return self.directory / "journal.db"
 
 
 class DoorSettings(Table):

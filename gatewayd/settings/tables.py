@@ -220,7 +220,12 @@ def _validate(
 
 def holds_path(info: FieldInfo | None) -> bool:
     """Whether the field is a path (or None)."""
-    return info is not None and (info.annotation is Path or Path in get_args(info.annotation))
+    return info is not None and is_path(info.annotation)
+
+
+def is_path(annotation: Any) -> bool:  # noqa: ANN401  # a type, of any form
+    """Whether a type is Path, also inside Annotated or beside None."""
+    return annotation is Path or any(is_path(part) for part in get_args(annotation))
 
 
 def rooted(info: FieldInfo | None, value: Any, folder: Path) -> Any:  # noqa: ANN401  # raw values

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -94,7 +94,9 @@ class RelayOptions(BaseModel):
 class VideoOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     url: str
-    pass_phrase: Path | None = Field(default=None, json_schema_extra={"secret_file": True})
+    pass_phrase: Annotated[Path, Field(strict=False)] | None = Field(
+        default=None, json_schema_extra={"secret_file": True}
+    )
     password: str | None = None
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from gatewayd.domain.model import AccessPoint, Direction, Door, FailPolicy
@@ -18,6 +13,7 @@ from gatewayd.settings.bind import access_points, domain_doors
 from gatewayd.settings.problem import SettingsError
 from gatewayd.settings.secrets import SecretFileError, check_secret_file, read_secret
 from tests.settings.conftest import CENTRAL_KEYS, SiteFile, TagOptions
+from tests.settings.example_files import make_certificate
 
 
 def test_values_defaults_and_drivers_options_are_there(site: SiteFile, tmp_path: Path) -> None:
@@ -215,34 +211,6 @@ def test_a_credential_from_systemd_may_show_its_access_list_as_group_rights(
 
 
 # ------------------------------------------------------------------------------------ TLS
-
-
-def make_certificate(folder: Path, name: str, password: bytes | None = None) -> None:
-    """`name`.pem and `name`.key: a self-signed pair."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gatehouse.lan")])
-    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(start)
-        .not_valid_after(start + dt.timedelta(days=3650))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    encryption = (
-        serialization.BestAvailableEncryption(password)
-        if password
-        else serialization.NoEncryption()
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-    )
-    (folder / f"{name}.key").write_bytes(pem)
-    (folder / f"{name}.key").chmod(0o600)
 
 
 CONSOLE = '\n[console]\nhost = "0.0.0.0"\ncertificate_file = "a.pem"\n'
