@@ -14,14 +14,15 @@ from typing import Any
 from gatewayd.domain.events import EVENT_TYPES
 from gatewayd.store.chain import Row, first_hash, row_hash
 from gatewayd.store.codec import decode_text
+from gatewayd.store.damage import LOOK_AHEAD, Place, diagnose
 
-_EDITED = "the row, or the one before it, is not what was written (edited or reordered)"
 _COLUMNS = "seq, prev, stream, kind, subject, boot, mono_ns, wall_ms, trusted, data, hash"
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """`what` is one of: edited, missing, unreadable, inserted, truncated."""
+    """`what` is one of: edited, reordered, inserted, missing, foreign epoch, unreadable,
+    truncated (docs/reference/journal.md)."""
 
     seq: int
     what: str
@@ -68,7 +69,12 @@ class _Check:
     def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
         self._path = path
-        [(self._epoch,)] = database.execute("SELECT epoch FROM journal")
+        # Text that is no UTF-8 was never written by us: it must fail its hash, not the reading.
+        database.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        found = database.execute("SELECT epoch FROM journal").fetchone()
+        if found is None:
+            raise VerifyError(f"{path}: the file does not say its epoch: the row was deleted")
+        self._epoch = str(found[0])
         self._checked = 0
         self._last_seq = 0
         self._last_of = {"evt": 0, "alarm": 0}
@@ -117,7 +123,7 @@ class _Check:
         if row.seq != expected:
             return BadRow(expected, "missing", f"the next row there is has seq {row.seq}")
         if row_hash(before, self._epoch, row) != raw[-1]:
-            return BadRow(row.seq, "edited", _EDITED)
+            return BadRow(row.seq, *self._diagnose(row.seq, before))
         if row.prev != self._last_of.get(row.stream):
             return BadRow(row.seq, "edited", f"prev is {row.prev}, not {self._last_of}")
         try:
@@ -129,6 +135,10 @@ class _Check:
         self._last_of[row.stream] = row.seq
         self._checked += 1
         return None
+
+    def _diagnose(self, seq: int, before: bytes) -> tuple[str, str]:
+        rows = [(Row(*raw[:-1]), raw[-1]) for raw in self._rows(seq, seq + LOOK_AHEAD)]
+        return diagnose(Place(seq, before, self._epoch, dict(self._last_of)), rows)
 
     def _truncated(self) -> BadRow | None:
         """What the file itself knows to have had: acknowledged rows and derived ones."""
