@@ -15,6 +15,7 @@ from typing import Any
 
 OK = 0
 FAILED = 1
+INTERRUPTED = 130  # by a second Ctrl-C, before all was put in order
 
 # Name → module with NAME, HELP, add_arguments(parser) and async run(args) -> int.
 SIMULATORS = {
@@ -81,9 +82,7 @@ async def _until_told(module: Any, parsed: argparse.Namespace) -> int:  # noqa: 
     try:
         return int(await module.run(parsed))
     except asyncio.CancelledError:
-        if not told:
-            raise
-        return OK
+        return OK if told else INTERRUPTED
 
 
 if __name__ == "__main__":

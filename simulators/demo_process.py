@@ -1,4 +1,4 @@
-"""One of the demo's processes: its start, its ready line, its log, its end. Must not know what it is.
+"""One of the demo's processes: its start, ready line, log and end. Must not know what it is.
 
 Each runs in a session of its own, so that Ctrl-C reaches only the demo, which then ends them in
 order; and tethered (tether.py), so that none is left behind even if the demo is killed.
@@ -13,7 +13,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from simulators.tether import tethered
 
@@ -37,13 +37,12 @@ class Command:
 
 
 class Process:
-    """`await start()` returns with what the ready line said."""
+    """`await launch()`, then `await wait_ready()`: several may get ready beside each other."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
         self.ready: Mapping[str, Any] = {}
         self._child: asyncio.subprocess.Process | None = None
-        self._log: IO[bytes] | None = None
 
     @property
     def name(self) -> str:
@@ -53,18 +52,22 @@ class Process:
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
-    async def start(self) -> Mapping[str, Any]:
-        """Raises ProcessFailed when it ends, or says nothing, before it is ready."""
+    async def launch(self) -> None:
+        """Raises OSError where the system refuses."""
         self.command.log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self.command.log.open("ab", buffering=0)
-        self._child = await asyncio.create_subprocess_exec(
-            *tethered(self.command.argv),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self._log,
-            limit=MAX_LINE,
-            start_new_session=True,
-        )
+        with self.command.log.open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                *tethered(self.command.argv),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                limit=MAX_LINE,
+                start_new_session=True,
+            )
+
+    async def wait_ready(self) -> Mapping[str, Any]:
+        """What its ready line says. Raises ProcessFailed when it ends, or says nothing, before."""
+        assert self._child is not None  # noqa: S101  # only called once it runs
         try:
             async with asyncio.timeout(self.command.ready_s):
                 while line := await self._line():
@@ -80,9 +83,9 @@ class Process:
         """The next line of its stdout, which also goes to the log; b"" at its end."""
         assert self._child is not None  # noqa: S101  # only called once it runs
         assert self._child.stdout is not None  # noqa: S101  # it is a pipe
-        assert self._log is not None  # noqa: S101  # opened before
         line = await self._child.stdout.readline()
-        self._log.write(line)
+        with self.command.log.open("ab") as log:
+            log.write(line)
         return line
 
     async def ended(self) -> int:
@@ -105,10 +108,7 @@ class Process:
                     await child.wait()
             except TimeoutError:
                 child.kill()
-        status = await child.wait()
-        if self._log is not None:
-            self._log.close()
-        return status
+        return await child.wait()
 
     def failed(self, what: str) -> ProcessFailed:
         """The error that says what this process did, with the last lines of its log."""

@@ -1,6 +1,6 @@
 """The reckoning of a demo: each card shown against what the centre has. Pure; owns the verdict.
 
-Per reader, the taps in the order in which they were sent must be the centre's decisions in the order
+Per reader, the taps in the order they were sent must be the centre's decisions in the order
 of the journal: the same cards (their last four digits), none missing, none twice.
 """
 
