@@ -180,7 +180,7 @@ class Rfc2217Port:
     async def close(self) -> None:
         self._closing.set()
         try:
-            await self._in_thread(self._serial.close)
+            await self._in_thread(self._hang_up)
         finally:
             self._threads.shutdown(wait=False)
 
@@ -192,7 +192,13 @@ class Rfc2217Port:
         self._serial.open()
         _keep_alive(self._serial._socket)  # noqa: SLF001  # pyserial has no other way to it
         if self._closing.is_set():
-            self._serial.close()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        connection = self._serial._socket  # noqa: SLF001  # see below
+        self._serial.close()
+        if connection is not None:
+            connection.close()  # pyserial leaves it open where its shutdown failed
 
     def _read(self) -> bytes:
         while not self._closing.is_set():

@@ -100,15 +100,16 @@ class Line:
         """Send all of it. Raises DeviceError when the line is down, breaks or takes no bytes."""
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S), self._write_turn:
-                if self._port is None:
-                    raise DeviceError(f"{self._url} is not connected")
-                await self._port.write(data)
-        except DeviceError:
-            raise
+                await self._send(data)
         except TimeoutError as error:
             raise DeviceError(f"{self._url} took no bytes for {WRITE_TIMEOUT_S:g} s") from error
         except OSError as error:
             raise DeviceError(f"{self._url}: {error}") from error
+
+    async def _send(self, data: bytes) -> None:
+        if self._port is None:
+            raise OSError("the line is not connected")
+        await self._port.write(data)
 
     async def _close(self) -> None:
         port, self._port = self._port, None
@@ -136,6 +137,6 @@ def _host_and_port(url: str) -> tuple[str, int]:
         port = parts.port
     except ValueError:
         port = None
-    if not parts.hostname or not port or parts.path not in ("", "/"):
+    if not parts.hostname or not port or parts.path.strip("/") or parts.query:
         raise ValueError(f"{url!r} names no line: write '{parts.scheme}://host:port'")
     return parts.hostname, port

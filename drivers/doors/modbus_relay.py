@@ -76,7 +76,7 @@ class _Waiting:
     answered: asyncio.Future[tuple[Answer, Stamp]]
 
 
-class _Unanswered(DeviceError):
+class _UnansweredError(DeviceError):
     """Nothing, noise or "busy" came back: the same question may be asked again."""
 
     def __init__(self, message: str, noise: int = 0) -> None:
@@ -150,7 +150,7 @@ class ModbusRelayBoard:
         for _ in range(ATTEMPTS - 1):
             try:
                 return await self._ask(request)
-            except _Unanswered as failure:
+            except _UnansweredError as failure:
                 _log.debug("asking a board again", extra={"reason": str(failure)})
         return await self._ask(request)
 
@@ -195,7 +195,7 @@ class ModbusRelayBoard:
             try:
                 async with self._turn:
                     return await self._ask(request)
-            except _Unanswered as failure:
+            except _UnansweredError as failure:
                 if failure.noise:
                     emit(Malformed("bytes that are no answer of the board"))
                 if not attempts:
@@ -220,7 +220,7 @@ class ModbusRelayBoard:
     async def _ask(self, request: Request) -> tuple[Answer, Stamp]:
         """One question and its answer; whoever asks has the turn.
 
-        Raises _Unanswered, or DeviceError where asking again is of no use.
+        Raises _UnansweredError, or DeviceError where asking again is of no use.
         """
         await self._clock.sleep_until(self._free_ns)
         answered = asyncio.get_running_loop().create_future()
@@ -235,7 +235,7 @@ class ModbusRelayBoard:
             self._waiting = None
             self._free_ns = self._clock.monotonic_ns() + self._silence_ns()
         if isinstance(answer, Refused):
-            failure = _Unanswered if answer.code in _BUSY else DeviceError
+            failure = _UnansweredError if answer.code in _BUSY else DeviceError
             raise failure(
                 f"{self._name} refuses function {request.frame[1]:02d}: {answer.reason}; check"
                 " `relays` and `inputs` against the board"
@@ -260,9 +260,9 @@ class ModbusRelayBoard:
             case _:
                 assert_never(event)
 
-    def _unanswered(self, noise: int) -> _Unanswered:
+    def _unanswered(self, noise: int) -> _UnansweredError:
         came = f"{noise} bytes that are no answer came" if noise else "nothing came"
-        return _Unanswered(
+        return _UnansweredError(
             f"{self._name} did not answer within {self._options.timeout_ms} ms ({came}): check"
             " its supply, wiring, baud_rate and device_id",
             noise,
@@ -275,7 +275,7 @@ class ModbusRelayBoard:
         return wire_s + self._options.timeout_ms / 1000
 
     def _silence_ns(self) -> int:
-        """The 3.5 characters between frames, 1.75 ms from 19200 baud up (serial line V1.02 §2.5)."""
+        """The 3.5 characters between frames, 1.75 ms above 19200 baud (Serial Line V1.02 §2.5)."""
         if self._options.baud_rate > 19_200:
             return 1_750_000
         return round(3.5 * 11 / self._options.baud_rate * NS_PER_S)

@@ -27,7 +27,7 @@ def checksum(tag: bytes) -> int:
 
 
 def encode(bits: int, line_end: bool = True) -> bytes:
-    """The frame of a 40-bit tag, with ID-12's CR LF or without. Raises OverflowError past 40 bits."""
+    """The frame of a tag, with ID-12's CR LF or without. Raises OverflowError past 40 bits."""
     tag = bits.to_bytes(TAG_BITS // 8, "big")
     body = f"{tag.hex()}{checksum(tag):02x}".upper().encode("ascii")
     return bytes([STX]) + body + (_LINE_END if line_end else b"") + bytes([ETX])

@@ -1,4 +1,4 @@
-"""Modbus RTU as a master needs it for relay boards: frames out, answers in. Must not do I/O or wait.
+"""Modbus RTU as a master needs it for relay boards: frames out, answers in. No I/O, no waiting.
 
 Function codes 01 (read coils), 02 (read discrete inputs) and 05 (write one coil) of the Modbus
 Application Protocol V1.1b3. A request knows the exact shape of its answer, so an answer is looked

@@ -1,7 +1,7 @@
 """Wiegand cards carried on a serial line: two dialects of converters. Must not do I/O or wait.
 
-`hex-line`: `<bit count>,<value in hex>` ended by CR and/or LF; the value is right-aligned in exactly
-ceil(bits/4) digits: `26,2012345`.
+`hex-line`: `<bit count>,<value in hex>` ended by CR and/or LF; the value is right-aligned in
+exactly ceil(bits/4) digits: `26,2012345`.
 `binary`: `02 | bit count | value, ceil(bits/8) bytes, big-endian, right-aligned | XOR of the bit
 count and the value's bytes | 03`. Bit counts are 1 to 128 in both.
 """

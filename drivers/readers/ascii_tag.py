@@ -1,4 +1,6 @@
-"""The driver `ascii-tag`: ID-12, RDM6300 and their like. Owns its settings; the line reader runs."""
+"""The driver `ascii-tag`: ID-12, RDM6300 and their like. Owns its settings; the line reader
+runs.
+"""
 
 from __future__ import annotations
 

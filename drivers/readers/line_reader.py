@@ -27,7 +27,7 @@ MESSAGE_GAP_MS = 1_000
 
 
 class Decoder(Protocol):
-    """A codec of `drivers.protocols`: bytes in, credentials or Malformed out, never an exception."""
+    """A codec of `drivers.protocols`: bytes in, credentials or Malformed out, no exception."""
 
     def feed(self, data: bytes) -> list[Credential | Malformed]: ...
 

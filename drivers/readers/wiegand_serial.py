@@ -4,16 +4,20 @@ line reader runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
 from pydantic import Field
 
 from drivers.protocols.wiegand_serial import BinaryDecoder, HexLineDecoder
-from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of
+from drivers.readers.line_reader import Decoder, LineReader, LineReaderOptions, port_of
 from gatewayd.domain.ports import Driver, DriverContext, DriverKind
 
-_DECODERS = {"hex-line": HexLineDecoder, "binary": BinaryDecoder}
+_DECODERS: dict[str, Callable[[bool], Decoder]] = {
+    "hex-line": HexLineDecoder,
+    "binary": BinaryDecoder,
+}
 
 
 class WiegandSerialOptions(LineReaderOptions):

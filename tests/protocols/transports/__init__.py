@@ -1,0 +1,1 @@
+"""Adapters of drivers on real lines: ptys, TCP, RFC 2217."""
