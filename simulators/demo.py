@@ -263,7 +263,7 @@ class Demo:
 
 @contextlib.contextmanager
 def _asked_to_end(over: asyncio.Queue[ProcessFailed | None]) -> Iterator[None]:
-    """From here on the first SIGINT or SIGTERM ends the play in order; a second ends all at once."""
+    """From here on a first SIGINT or SIGTERM ends the play in order; a second ends all at once."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None  # noqa: S101  # we run in one
 

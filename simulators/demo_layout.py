@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +115,9 @@ class Layout:
             "link.port": broker["port"],
             "link.central_keys_file": keys,
             "link.password_file": broker["passwords"].get(GATEWAY, self.no_password),
-            "console.operators_file": self.operators,
-            "console.port": console_port,
         }
+        if "console" in tomllib.loads(self.config.read_text(encoding="utf-8")):
+            values |= {"console.operators_file": self.operators, "console.port": console_port}
         if not broker["durable"]:
             values["link.protocol"] = "3.1.1"
         return [f"{key}={value}" for key, value in values.items()]
