@@ -8,7 +8,9 @@ first pictures back for about two seconds, and their moment of arrival would be 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 import stat
 import threading
 from collections.abc import Iterator
@@ -36,6 +38,7 @@ from gatewayd.domain.ports import (
 DEFAULT_PORT = 554
 T_OPEN_S = 5.0  # FFmpeg applies it twice: to the RTSP dialogue, then to the first packet
 MAX_PASSWORD_BYTES = 512
+HANG_UP_EVERY_S = 0.1
 
 
 class RtspOptions(BaseModel):
@@ -86,8 +89,8 @@ class RtspOptions(BaseModel):
 class RtspCamera:
     """Implements `gatewayd.domain.ports.Camera`.
 
-    `run` ends with its thread: within a picture's time when cancelled while pictures come, within
-    `stall_s` when the camera is silent, within twice T_OPEN_S when it never answered.
+    `run` never returns before its thread is through. A cancellation hangs up, which FFmpeg notices
+    at once; where it does not, its own time-outs bound it: `stall_s`, or twice T_OPEN_S.
     """
 
     def __init__(self, options: RtspOptions, context: DriverContext) -> None:
@@ -97,7 +100,7 @@ class RtspCamera:
 
     async def run(self, sink: VideoSink) -> None:
         """Hand over packets until the stream ends; that and every failure raises DeviceError."""
-        await self._reach()
+        peer = await self._reach()
         address = self._address(self._password())
         stop = threading.Event()
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"camera {self._id}")
@@ -107,7 +110,9 @@ class RtspCamera:
             await asyncio.wait([work])
         except asyncio.CancelledError:
             stop.set()
-            await asyncio.wait([work])
+            while not work.done():  # again, as FFmpeg may be about to connect
+                _hang_up(peer)
+                await asyncio.wait([work], timeout=HANG_UP_EVERY_S)
             work.exception()  # whatever it ended with, the cancellation is the news
             raise
         finally:
@@ -115,8 +120,8 @@ class RtspCamera:
             thread.shutdown(wait=False)
         work.result()
 
-    async def _reach(self) -> None:
-        """A camera that is off is noticed here, where a cancellation is heard at once."""
+    async def _reach(self) -> tuple[Any, ...]:
+        """Its socket address. A camera that is off is noticed here: asyncio can be cancelled."""
         parts = urlsplit(self._options.url)
         host, port = parts.hostname, parts.port or DEFAULT_PORT
         try:
@@ -128,7 +133,9 @@ class RtspCamera:
         except OSError as error:
             why = error.strerror or str(error)
             raise self._error("connect", why, "check its address, port and power") from error
+        peer: tuple[Any, ...] = writer.get_extra_info("peername")
         writer.transport.abort()
+        return peer
 
     def _read(self, address: str, sink: VideoSink, stop: threading.Event) -> None:
         """In the camera's thread, until the stream ends. Raises DeviceError."""
@@ -241,6 +248,29 @@ class RtspCamera:
     def _error(self, operation: str, why: str, hint: str) -> DeviceError:
         text = f"camera {self._id} ({self._options.url}): can't {operation}: {why}"
         return DeviceError(f"{text}; {hint}" if hint else text)
+
+
+def _hang_up(peer: tuple[Any, ...]) -> None:
+    """Shut this process's connections to that address down, which wakes FFmpeg's thread.
+
+    FFmpeg neither tells its socket nor lets itself be interrupted from outside. A second stream
+    from the same recorder goes down too, and its supervisor connects it anew.
+    """
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names are numbers, not paths
+        # A duplicate is ours: its number can't become another's between the look and the act.
+        with contextlib.suppress(OSError), _duplicate(int(name)) as line:
+            if line.type == socket.SOCK_STREAM and line.getpeername() == peer:
+                line.shutdown(socket.SHUT_RDWR)
+
+
+def _duplicate(number: int) -> socket.socket:
+    """The socket of that number once more. Raises OSError where it is none."""
+    copy = os.dup(number)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
 
 
 def _stream_info(context: Any, data: bytes) -> StreamInfo | None:  # noqa: ANN401  # PyAV types it as a union
