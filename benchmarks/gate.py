@@ -1,0 +1,196 @@
+"""The real daemon with simulated devices on ptys at their baud rate: tap to relay frame, start to
+first decision, memory at rest.
+
+The floor of a tap is the wire time of the relay's order and its own bytes, with one bare durable
+commit before it: nothing that journals first and speaks Modbus can be faster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+from benchmarks.lists import card_of, make_journal, make_whitelist
+from benchmarks.table import Row
+from simulators.reader import SimulatedReader
+from simulators.relay_board import SimulatedRelayBoard
+from simulators.relay_terminals import DoorWiring
+
+ORDER_BYTES = 8  # Modbus FC05 request
+BITS_A_BYTE = 10
+GOAL_MS = 10.0
+START_GOAL_S = 1.0
+MEMORY_GOAL_MB = 80.0
+CONFIG = """
+[site]
+id = "bench"
+name = "Bench"
+gateway = "gate-1"
+[storage]
+directory = "data"
+[[controller]]
+id = "board-1"
+driver = "modbus-relay"
+port = "{folder}/board"
+baud_rate = {baud}
+[[door]]
+id = "main-gate"
+name = "Main gate"
+controller = "board-1"
+relay = 1
+contact_input = 1
+unlock_s = 0.2
+commit_deadline_ms = 2000
+[[reader]]
+id = "main-gate-in"
+name = "In"
+driver = "ascii-tag"
+port = "{folder}/reader"
+baud_rate = {baud}
+debounce_ms = 100
+door = "main-gate"
+"""
+
+
+async def run(scale: float = 1.0) -> list[Row]:
+    """`scale` shrinks the number of taps, and the lists of the start."""
+    rows = []
+    for baud in (9_600, 115_200):
+        rows += await _taps(baud, max(5, int(200 * scale)))
+    return rows + await _start(max(100, int(1_000_000 * scale)))
+
+
+# ------------------------------------------------------------------------------------- taps
+
+
+async def _taps(baud: int, count: int) -> list[Row]:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        (await make_whitelist(folder / "data" / "whitelist", 1_000)).close()
+        async with _gate(folder, baud) as (reader, board, _):
+            taken = [await _tap(reader, board, n) for n in range(count)]
+        commit_ms = _bare_commit_ms(folder, count)
+    floor = ORDER_BYTES * BITS_A_BYTE / baud * 1000 + commit_ms
+    p99 = quantiles(taken, n=100)[98]
+    what = f"tap to relay frame, {baud} baud"
+    goal = f"p99 ≤ floor + {GOAL_MS:g} ms"
+    return [
+        Row(f"{what}, median", median(taken), "ms", floor, median(taken) / floor),
+        Row(f"{what}, p99", p99, "ms", floor, p99 / floor, goal, p99 <= floor + GOAL_MS),
+    ]
+
+
+async def _tap(reader: SimulatedReader, board: SimulatedRelayBoard, number: int) -> float:
+    """Milliseconds from the tag's last byte on the wire to the last byte of the relay's order."""
+    terminals = board.terminals
+    async with asyncio.timeout(10):
+        await terminals.wait_for_relay(1, False)
+        shown = await reader.present(40, card_of(number).value)
+        await terminals.wait_for_relay(1, True)
+    return ((terminals.relays[0].applied_ns or 0) - (shown.sent_ns or 0)) / 1e6
+
+
+def _bare_commit_ms(folder: Path, count: int) -> float:
+    """The median of one durable commit of one row on the same disk."""
+    database = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    database.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (d TEXT)"
+    )
+    taken = []
+    for _ in range(count):
+        start = time.perf_counter()
+        database.execute("INSERT INTO t VALUES (?)", ("x" * 700,))
+        taken.append((time.perf_counter() - start) * 1000)
+    database.close()
+    return median(taken)
+
+
+# ------------------------------------------------------------------------------------- start
+
+
+async def _start(size: int) -> list[Row]:
+    """From exec to the relay's first order, with a card waiting in the reader's field."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        (await make_whitelist(folder / "data" / "whitelist", size)).close()
+        secret = secrets.token_bytes(32)
+        (folder / "data" / "secret").write_bytes(secret)
+        await make_journal(folder / "data" / "journal.db", size, secret)
+        begun = time.monotonic_ns()
+        async with _gate(folder, 115_200, wait=False) as (reader, board, process):
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+                held = group.create_task(_hold(reader), name="held card")
+                await board.terminals.wait_for_relay(1, True)
+                held.cancel()
+            seconds = ((board.terminals.relays[0].applied_ns or 0) - begun) / 1e9
+            await asyncio.sleep(2)
+            memory = _rss_mb(process.pid)
+    python = _python_start_s()
+    what = f"{size:,} credentials and events"
+    return [
+        Row(
+            f"start to first relay order, {what}", seconds, "s", python, seconds / python,
+            f"≤ {START_GOAL_S:g} s", seconds <= START_GOAL_S,
+        ),
+        Row(
+            f"memory at rest without cameras, {what}", memory, "MB", None, None,
+            f"≤ {MEMORY_GOAL_MB:g} MB", memory <= MEMORY_GOAL_MB,
+        ),
+    ]  # fmt: skip
+
+
+async def _hold(reader: SimulatedReader) -> None:
+    while True:
+        await reader.present(40, card_of(7).value)
+
+
+def _python_start_s() -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import asyncio, sqlite3, pydantic"], check=True)
+    return time.perf_counter() - start
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+# ------------------------------------------------------------------------------- the daemon
+
+
+@asynccontextmanager
+async def _gate(
+    folder: Path, baud: int, *, wait: bool = True
+) -> AsyncIterator[tuple[SimulatedReader, SimulatedRelayBoard, asyncio.subprocess.Process]]:
+    """The daemon and its devices; with `wait` the block begins when the doors decide."""
+    config = folder / "gatewayd.toml"
+    config.write_text(CONFIG.format(baud=baud, folder=folder.absolute()), encoding="utf-8")
+    wiring = (DoorWiring(1, 1, None),)
+    async with (
+        SimulatedReader("id12", folder / "reader", baud=baud) as reader,
+        SimulatedRelayBoard(folder / "board", doors=wiring, baud=baud) as board,
+    ):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gatewayd", "run", "--config", str(config),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            if wait:
+                assert process.stdout is not None
+                async with asyncio.timeout(30):
+                    assert (await process.stdout.readline()).startswith(b"ready")
+                await asyncio.sleep(0.5)
+            yield reader, board, process
+        finally:
+            process.terminate()
+            await process.wait()
