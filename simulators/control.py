@@ -121,6 +121,7 @@ class ControlServer:
         self._group = group
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Listen. Replaces a socket left behind; raises OSError where it is something else."""
@@ -134,6 +135,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Stop listening, end the connections, remove the socket."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
@@ -141,12 +143,15 @@ class ControlServer:
             task.cancel()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= MAX_CONNECTIONS:
+        # a connection accepted just before the end is handed over after it
+        if self._closed or len(self._tasks) >= MAX_CONNECTIONS:
             writer.close()
             return
         task = self._group.create_task(self._serve(reader, writer), name="control connection")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # not within the task: one cancelled before its first step runs none of its lines
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -159,8 +164,6 @@ class ControlServer:
             writer.write(json.dumps({"ok": False, "error": error}).encode() + b"\n")
         except ConnectionError:
             pass  # who asked has left; there is nobody to tell
-        finally:
-            writer.close()
 
 
 class ControlClient:

@@ -136,8 +136,9 @@ class RtspServer:
         return transport
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._sessions) >= MAX_CLIENTS:
-            writer.close()
+        # a connection accepted just before the end is handed over after it
+        if self._listener is None or len(self._sessions) >= MAX_CLIENTS:
+            writer.transport.abort()
             return
         session = RtspSession(self, reader, writer)
         self._sessions.add(session)

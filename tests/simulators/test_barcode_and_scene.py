@@ -92,7 +92,10 @@ def test_one_wrong_cell_is_noticed() -> None:
 
 def test_two_keyframes_differ() -> None:
     scene = Scene(640, 360, 15)
-    assert min(difference(scene.draw(n, CLOCK), scene.draw(n + 30, CLOCK)) for n in range(300)) > 1
+    assert (
+        min(difference(scene.draw(n, CLOCK), scene.draw(n + 30, CLOCK)) for n in range(0, 300, 7))
+        > 1
+    )
 
 
 def test_a_frozen_view_stands_still_under_a_running_overlay() -> None:

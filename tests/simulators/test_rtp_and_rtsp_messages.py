@@ -26,8 +26,9 @@ def test_a_small_unit_goes_alone() -> None:
     assert payloads_of(b"\x65" + bytes(MAX_PAYLOAD - 1)) == [b"\x65" + bytes(MAX_PAYLOAD - 1)]
 
 
-@given(st.binary(min_size=1401, max_size=9000))
-def test_fragments_join_to_the_unit(data: bytes) -> None:
+@given(st.integers(1401, 9000), st.binary(min_size=1, max_size=40))
+def test_fragments_join_to_the_unit(size: int, pattern: bytes) -> None:
+    data = (pattern * size)[:size]
     pieces = payloads_of(data)
     assert all(len(piece) <= MAX_PAYLOAD and piece[0] & 0x1F == 28 for piece in pieces)
     assert [piece[1] >> 6 for piece in pieces] == [2, *[0] * (len(pieces) - 2), 1]

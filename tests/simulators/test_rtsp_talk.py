@@ -84,6 +84,7 @@ async def test_packets_are_numbered_from_where_play_says_and_reports_come_beside
         packets = [await client.next_packet()]
         while packets[-1][0] != 5:
             packets.append(await client.next_packet())
+        assert (await client.ask("OPTIONS")).status == 200
         reports = [data for channel, data in packets if channel == 5]
         heads = [struct.unpack("!BBHII", data[:12]) for channel, data in packets if channel == 4]
     info = dict(part.split("=", 1) for part in played.headers["rtp-info"].split(";"))
