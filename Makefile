@@ -1,6 +1,6 @@
 # Each target stands by itself: it sets up what it needs, and a second run finds it done.
 #
-#   make demo [SECONDS=60] [SPEED=10] [BROKER=mqtt://host:1883]
+#   make demo [SECONDS=60] [SPEED=10] [BROKER=host:1883]
 
 PYTHON ?=
 VENV := .venv/bin
@@ -16,7 +16,6 @@ help: ## list the targets
 .PHONY: demo
 demo: ## a whole compound with simulated devices: SECONDS= SPEED= BROKER=
 	@sh requirements/bootstrap.sh demo
-	@$(if $(BROKER),,sh requirements/debian.sh --optional mosquitto)
 	@$(VENV)/gatewayd demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SPEED),--speed $(SPEED)) $(if $(BROKER),--broker $(BROKER))
 
 .PHONY: setup-test

@@ -17,6 +17,8 @@ from gatewayd import __version__
 
 DEFAULT_CONFIG = Path("/etc/gatewayd/gatewayd.toml")
 
+PASSED_ON = {"simulate", "demo"}  # the simulators read the arguments of these themselves
+
 OK = 0
 PROBLEM_FOUND = 1  # check-config, verify: what was checked is not as it should be
 USAGE = 2  # argparse's own
@@ -34,7 +36,11 @@ _EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Ctrl-C ends any of them quietly."""
-    arguments = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # argparse would take a first option for its own: what is passed on is passed on unread.
+    passed_on = words[1:] if set(words[:1]) & PASSED_ON else []
+    arguments = build_parser().parse_args(words[:1] if passed_on else words)
+    arguments.rest = passed_on
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
@@ -71,12 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument("--last", type=int, metavar="SEQ", help="end at this row")
     _add_settings(verify)
 
-    for name, action, text in (
-        ("simulate", _simulate, "a simulated reader, board, camera or centre; see its own --help"),
-        ("demo", _demo, "a whole compound, simulated; see its own --help"),
-    ):
-        sub = _add(commands, name, action, text, add_help=False)
-        sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="passed on")
+    _add(
+        commands,
+        "simulate",
+        _simulate,
+        "a simulated reader, board, camera or centre; see its own --help",
+    )
+    _add(commands, "demo", _demo, "a whole compound, simulated; see its own --help")
 
     _add(commands, "version", _version, "print the version")
     _add(commands, "schema", _schema, "print the settings' JSON Schema, for editors")

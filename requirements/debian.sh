@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches programs that Debian packages and pip can't: debian.sh [--optional] TOOL…
 #
-#   mosquitto chromium ffmpeg fonts   what the tests and the demo use
+#   mosquitto chromium ffmpeg fonts   what the tests use
 #   --optional                        where a tool can't be had, say so and go on
 #   --unpack PACKAGE…                 unpack these packages in .cache, whatever is installed
 #

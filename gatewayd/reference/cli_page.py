@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from gatewayd.cli import build_parser
+from gatewayd.cli import PASSED_ON, build_parser
 from gatewayd.reference.markdown import code, page, table
 
 
@@ -23,14 +23,12 @@ def cli_page() -> str:
 
 def _command(name: str, parser: argparse.ArgumentParser) -> list[str]:
     actions = [action for action in parser._actions if action.dest != "help"]  # noqa: SLF001  # no public list
-    usage = " ".join(["gatewayd", name, *map(_usage, actions)])
+    usage = " ".join(["gatewayd", name, *(f"[{_name(action)}]" for action in actions)])
     rows = [(code(_name(action)), _help(action)) for action in actions]
+    if name in PASSED_ON:
+        usage += " …"
     body = [table(("argument", "what"), rows)] if rows else []
     return [f"## gatewayd {name}", parser.description or "", f"```\n{usage}\n```", *body]
-
-
-def _usage(action: argparse.Action) -> str:
-    return "..." if action.nargs == argparse.REMAINDER else f"[{_name(action)}]"
 
 
 def _name(action: argparse.Action) -> str:
