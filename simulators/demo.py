@@ -299,14 +299,14 @@ def make_operators(path: Path) -> dict[str, str]:
 
 def journaled_decisions(state: Path) -> int:
     """Granted and denied in the gateway's own journal, read after its end; 0 without one."""
-    for path in state.glob("journal.*"):
-        if path.suffix in {".db", ".sqlite"}:
-            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-                row = db.execute(
-                    "SELECT count(*) FROM event WHERE kind IN (?, ?)", (GRANTED, DENIED)
-                ).fetchone()
-                return int(row[0])
-    return 0
+    path = state / "journal.db"
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        row = db.execute(
+            "SELECT count(*) FROM event WHERE kind IN (?, ?)", (GRANTED, DENIED)
+        ).fetchone()
+    return int(row[0])
 
 
 # --------------------------------------------------------------------------- command line

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ HELP = "plays a scenario of people, cards and doors at the simulated devices"
 LIVELY_HOUR = HERE / "lively_hour.toml"
 EXIT_HOLD_S = 0.4
 NS_PER_S = 1_000_000_000
+LISTEN_NS = NS_PER_S // 10  # how late a player may notice `stop`
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,16 @@ class Player:
         self._record = record
         self._clock = clock or SystemClock()
         self._taps = itertools.count(1)
+        self._stopped = False
         self.played = Played()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def stop(self) -> None:
+        """Nobody comes any more; who is at a door closes it and goes. `play` returns soon."""
+        self._stopped = True
 
     async def play(self, plan: Plan) -> None:
         """Each door's people one after the other, the doors beside each other."""
@@ -83,11 +94,13 @@ class Player:
             for door in self._doors.values():
                 steps = [step for step in plan.steps if step.door == door.id]
                 lanes.create_task(self._lane(door, steps, start_ns), name=f"people at {door.id}")
-        await self._clock.sleep_until(start_ns + round(plan.length_s * NS_PER_S))
+        await self._until(start_ns + round(plan.length_s * NS_PER_S))
 
     async def _lane(self, door: ScenarioDoor, steps: Sequence[Step], start_ns: int) -> None:
         for step in steps:
-            await self._clock.sleep_until(start_ns + round(step.at_s * NS_PER_S))
+            await self._until(start_ns + round(step.at_s * NS_PER_S))
+            if self._stopped:
+                return
             await self._act(door, step)
             await self._pause(self._scenario.pace.step_s)
 
@@ -174,7 +187,13 @@ class Player:
         return await self._stage.boards[door.id].ask(order)
 
     async def _pause(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.monotonic_ns() + round(seconds * NS_PER_S))
+        await self._until(self._clock.monotonic_ns() + round(seconds * NS_PER_S))
+
+    async def _until(self, moment_ns: int) -> None:
+        """Waits in short steps, so that `stop` need not cancel a card halfway to the reader: a tap
+        that was sent and not written down would be one too many at the centre."""
+        while not self._stopped and (now_ns := self._clock.monotonic_ns()) < moment_ns:
+            await self._clock.sleep_until(min(moment_ns, now_ns + LISTEN_NS))
 
 
 # --------------------------------------------------------------------------- command line
@@ -230,6 +249,8 @@ async def run(args: argparse.Namespace) -> int:
         }
         record = stack.enter_context(args.record.open("a", encoding="utf-8"))
         player = Player(scenario, Stage(readers, boards), record, clock)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, player.stop)
         await _tell(player, scenario, compound, args, clock)
     return 0
 
@@ -243,7 +264,7 @@ async def _tell(
         print("ready " + json.dumps({**about, "left_out": plan.left_out}), flush=True)
         await player.play(plan)
         print("played " + json.dumps(_counts(player.played)), flush=True)
-        if args.seconds:
+        if args.seconds or player.stopped:
             return
 
 
