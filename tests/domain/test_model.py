@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import pytest
 
 from gatewayd.domain.events import (
     EVENT_TYPES,
     AlarmCleared,
     DoorClosed,
+    Event,
     Stream,
     stream_of,
 )
@@ -48,8 +52,7 @@ def test_alarms_travel_on_their_own_stream() -> None:
     assert stream_of(DoorClosed(DoorId("gate"))) is Stream.EVENTS
 
 
-def test_every_event_names_its_subject() -> None:
-    assert len(EVENT_TYPES) >= 30
-    for kind, cls in EVENT_TYPES.items():
-        assert isinstance(cls.subject, property), kind
-        assert cls.__doc__ is not None
+@pytest.mark.parametrize("cls", EVENT_TYPES.values(), ids=EVENT_TYPES)
+def test_every_event_names_its_subject(cls: type[Event]) -> None:
+    any_values: dict[str, Any] = dict.fromkeys((field.name for field in fields(cls)), "x")
+    assert cls(**any_values).subject in {"x", "system", "link", "whitelist"}
