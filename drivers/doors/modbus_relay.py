@@ -57,7 +57,7 @@ class ModbusRelayOptions(BaseModel):
     poll_ms: int = Field(
         default=100,
         ge=20,
-        le=200,
+        le=150,  # even with one lost answer, 400 ms are met at 9600 baud
         description="Inputs are read this often; those active for 400 ms must be seen.",
     )
     timeout_ms: int = Field(
