@@ -38,7 +38,7 @@ from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
 from gatewayd.settings.bind import access_points, domain_doors
 from gatewayd.settings.load import LoadedSettings
-from gatewayd.settings.model import DoorSettings
+from gatewayd.settings.model import ConsoleSettings, DoorSettings
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.supervisor import feed_watchdog, notify, supervise, watchdog_interval_ns
@@ -47,12 +47,15 @@ from gatewayd.wiring import ControllerSink, reader_sink
 
 if TYPE_CHECKING:
     from gatewayd.cameras.station import CameraStation
+    from gatewayd.console.deps import SystemStatus
     from gatewayd.link.session import Link
     from gatewayd.store.media import PictureFiles
+    from gatewayd.store.operators import OperatorStore
 
 log = logging.getLogger(__name__)
 
 OK, FAILED, REFUSED = 0, 1, 3  # gatewayd.cli tells what they mean
+CONSOLE_START_S = 5.0
 FLUSH_S = 5.0  # at the end, for events that wait for the disk
 
 
@@ -61,6 +64,10 @@ class NoPictures:
 
     def request(self, for_seq: int, camera_ids: object, at: Stamp) -> None:
         """There is nothing to keep."""
+
+    def open_picture(self, name: str) -> Path:
+        """There is none. Raises FileNotFoundError."""
+        raise FileNotFoundError(f"no picture {name!r}: this box has no cameras")
 
 
 class LatePictures:
@@ -148,7 +155,9 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     directory = settings.storage.directory
     directory.mkdir(parents=True, exist_ok=True)
     secret = keep_secret(directory / "secret")
-    journal = await JournalStore.open(directory / "journal.db", clock, secret=secret)
+    journal = await JournalStore.open(
+        directory / settings.storage.journal_file, clock, secret=secret
+    )
     await stack.enter_async_context(journal.running())
     whitelist = await WhitelistStore.open(directory / "whitelist")
     stack.callback(whitelist.close)
@@ -331,6 +340,77 @@ async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
 
 async def _start_console(
     box: Box, stack: AsyncExitStack, files: PictureFiles | None, link: Link | None
-) -> str:
-    """Returns the console's address."""
-    raise NotImplementedError
+) -> str | None:
+    """The console's address; None where it can't be had now: the doors don't wait for it."""
+    from gatewayd.console.deps import ConsoleDeps
+    from gatewayd.console.server import serve as serve_console
+
+    settings = box.loaded.settings.console
+    assert settings is not None  # noqa: S101  # asked by _services
+    operators = await _open_operators(box, settings)
+    stack.push_async_callback(operators.close)
+    deps = ConsoleDeps(
+        settings=box.loaded.settings,
+        journal=box.journal,
+        whitelist=box.whitelist,
+        doors=box.doors,
+        alarms=box.alarms,
+        media=files or NoPictures(),
+        operators=operators,
+        clock=box.clock,
+        system_status=partial(_system_status, box, box.clock.now().wall_ms),
+        link_status=None if link is None else lambda: link.status,
+    )
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def ready(url: str) -> None:
+        box.alarms.signal(AlarmKind.DEVICE_OFFLINE, "console", active=False)
+        if not address.done():
+            address.set_result(url)
+
+    def failed(why: str) -> None:
+        box.alarms.signal(AlarmKind.DEVICE_OFFLINE, "console", active=True, detail=why)
+
+    async def run_console() -> None:
+        await serve_console(
+            deps,
+            settings.host,
+            settings.port,
+            certificate_file=settings.certificate_file,
+            key_file=settings.key_file,
+            on_ready=ready,
+        )
+
+    work = supervise("console", run_console, box.clock, failed)
+    await stack.enter_async_context(_tasks({"console": work}))
+    await asyncio.wait({address}, timeout=CONSOLE_START_S)
+    return address.result() if address.done() else None
+
+
+async def _open_operators(box: Box, settings: ConsoleSettings) -> OperatorStore:
+    """The operators, with the first ones from their file where there are none yet."""
+    from gatewayd.store.operators import OperatorStore
+    from gatewayd.store.operators_file import read_operators_file
+
+    life_s = settings.session_hours * 3600
+    store = await OperatorStore.open(box.directory / "operators.db", box.clock, life_s=life_s)
+    if settings.operators_file is not None:
+        await store.add_first(await asyncio.to_thread(read_operators_file, settings.operators_file))
+    return store
+
+
+def _system_status(box: Box, started_wall_ms: int) -> SystemStatus:
+    from gatewayd.console.deps import DeviceStatus, SystemStatus
+
+    drivers = box.loaded.drivers
+    devices = tuple(
+        DeviceStatus(
+            state.device_id,
+            state.kind,
+            drivers[state.device_id].name,
+            bool(state.online),
+            state.detail,
+        )
+        for state in box.devices.states()
+    )
+    return SystemStatus(started_wall_ms, devices)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -19,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN, WHITELIST_DOMAIN, CentralKeys
 
-MOSQUITTO = "/usr/sbin/mosquitto"
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
 
 
 def free_port() -> int:
