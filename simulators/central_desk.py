@@ -55,7 +55,7 @@ class CentralDesk:
     async def _status(self, _request: Request) -> Reply:
         central = self._central
         return {
-            "connected": central.line.connected,
+            "connected": central.line.up.is_set(),
             "protocol": central.line.protocol,
             "revision": central.directory.revision,
             "persons": central.directory.count("person"),

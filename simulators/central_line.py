@@ -54,6 +54,7 @@ class Line:
         self._topic = topic
         self._received = received  # topic, payload, retained
         self._connected = connected
+        self.up = asyncio.Event()  # connected and subscribed
         self._standing: _Connection | None = None
         self._speaks: MQTTProtocolVersion | None = None
 
@@ -61,10 +62,6 @@ class Line:
     def protocol(self) -> str:
         """What the broker was last spoken to in, "" before that."""
         return {None: "", V5: "5", V311: "3.1.1"}.get(self._speaks, "")
-
-    @property
-    def connected(self) -> bool:
-        return self._standing is not None
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """QoS 1; False without a connection: all that the centre sends can be asked again."""
@@ -94,14 +91,20 @@ class Line:
             if connection.refusal is not None:
                 log.warning("the broker refuses the centre: %s", connection.refusal)
                 return False
-            connection.client.subscribe(self._topic, qos=1)
+            async with asyncio.timeout(T_CONNECT_S):
+                await connection.subscribe(self._topic)
+            if connection.refusal is not None:
+                log.warning("the broker refuses the subscription: %s", connection.refusal)
+                return False
             self._standing, self._speaks = connection, protocol
+            self.up.set()
             self._connected()
             await connection.lost.wait()
         except (OSError, TimeoutError) as error:
             log.warning("the broker does not answer: %s", str(error) or "no CONNACK")
             return False
         finally:
+            self.up.clear()
             self._standing = None
             connection.client.disconnect()
             await asyncio.to_thread(connection.client.loop_stop)
@@ -122,6 +125,7 @@ class _Connection:
         self._loop = asyncio.get_running_loop()
         self.answered = asyncio.Event()
         self.lost = asyncio.Event()
+        self._subscribed = asyncio.Event()
         self.refusal: str | None = "the connection was closed"
         self.client = Client(
             CallbackAPIVersion.VERSION2,
@@ -135,6 +139,7 @@ class _Connection:
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.on_message = self._on_message
+        self.client.on_subscribe = self._on_subscribe
 
     def open(self) -> None:
         """Connect and start paho's thread. Raises OSError. Blocks: call it in a thread."""
@@ -149,6 +154,11 @@ class _Connection:
             self.client.connect(address.host, address.port, keepalive=20)
         self.client.loop_start()
 
+    async def subscribe(self, topic: str) -> None:
+        """Returns once the broker has confirmed, or the connection is lost."""
+        self.client.subscribe(topic, qos=1)
+        await self._subscribed.wait()
+
     # paho calls these on its own thread: they cross over to the loop's.
 
     def _on_connect(self, _c: Client, _u: object, _f: object, code: Any, _p: object) -> None:  # noqa: ANN401  # paho's reason code
@@ -156,8 +166,12 @@ class _Connection:
         self._loop.call_soon_threadsafe(self.answered.set)
 
     def _on_disconnect(self, _c: Client, _u: object, _f: object, _r: object, _p: object) -> None:
-        self._loop.call_soon_threadsafe(self.answered.set)
-        self._loop.call_soon_threadsafe(self.lost.set)
+        for event in (self.answered, self._subscribed, self.lost):
+            self._loop.call_soon_threadsafe(event.set)
+
+    def _on_subscribe(self, _c: Client, _u: object, _m: int, codes: Any, _p: object) -> None:  # noqa: ANN401  # paho's reason codes
+        self.refusal = next((str(code) for code in codes if code.is_failure), None)
+        self._loop.call_soon_threadsafe(self._subscribed.set)
 
     def _on_message(self, _c: Client, _u: object, got: MQTTMessage) -> None:
         self._loop.call_soon_threadsafe(self._received, got.topic, bytes(got.payload), got.retain)

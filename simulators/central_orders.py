@@ -77,7 +77,8 @@ class OrderBook:
                 "INSERT INTO command VALUES (?,?,?,?,?,NULL,NULL,NULL)",
                 (command_id, to.gw, row["n"], canonical(body), exp_ms),
             )
-        return Order(command_id, to.gw, body, exp_ms, "", "", None)
+        # As it will be read for a repeat: a repeat carries the very same bytes.
+        return Order(command_id, to.gw, json.loads(canonical(body)), exp_ms, "", "", None)
 
     def result(self, message: CommandResult) -> Order | None:
         """Keep the first answer; the order as it stands, None where this gateway got no such."""
