@@ -155,9 +155,7 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     directory = settings.storage.directory
     directory.mkdir(parents=True, exist_ok=True)
     secret = keep_secret(directory / "secret")
-    journal = await JournalStore.open(
-        directory / settings.storage.journal_file, clock, secret=secret
-    )
+    journal = await JournalStore.open(settings.storage.journal_file, clock, secret=secret)
     await stack.enter_async_context(journal.running())
     whitelist = await WhitelistStore.open(directory / "whitelist")
     stack.callback(whitelist.close)
