@@ -364,6 +364,20 @@ async def test_bytes_that_nobody_asked_for_are_passed_over(
         assert changed.input == 1
 
 
+async def test_a_relay_waits_out_the_silence_after_the_frame_before(
+    board: Board, clock: ManualClock
+) -> None:
+    async with driving(board.device.path, clock, baud_rate=9600) as (driver, ear):
+        await online(ear)
+        async with asyncio.timeout(5), running(driver.set_relay(1, energised=True)) as switching:
+            await clock.advance(0.004)
+            assert clock.sleepers == 2  # the next poll, and the relay
+            assert board.written() == []
+            while not switching.done():
+                await clock.advance(0.001)
+        assert board.written() == [ON_1]
+
+
 # ------------------------------------------------------------------------- pymodbus's server
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 
@@ -49,6 +50,12 @@ class Server:
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="rfc2217 server")
         self._thread.start()
+
+    def reset(self) -> None:
+        """End the connection as a crashing server does."""
+        assert self._client is not None
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._client.shutdown(socket.SHUT_RD)
 
     def hang_up(self) -> None:
         assert self._client is not None
@@ -159,6 +166,17 @@ async def test_a_connection_made_too_late_is_closed_at_once(server: Server) -> N
     with pytest.raises(OSError, match="the port was closed"):
         await port.read()
     await port.close()
+
+
+async def test_a_connection_that_was_reset_leaves_no_socket_behind(server: Server) -> None:
+    port = await line_ports.open_rfc2217(server.url, 9600)
+    connection = port._serial._socket
+    server.reset()
+    with pytest.raises(OSError, match="connection failed"):
+        while await port.read() is not None:
+            pass
+    await port.close()
+    assert connection.fileno() == -1
 
 
 async def test_a_device_that_sends_faster_than_can_be_read_is_hung_up_on(
