@@ -39,6 +39,7 @@ DEFAULT_PORT = 554
 T_OPEN_S = 5.0  # FFmpeg applies it twice: to the RTSP dialogue, then to the first packet
 MAX_PASSWORD_BYTES = 512
 HANG_UP_EVERY_S = 0.1
+T_KEYFRAME_S = 30.0  # the longest keyframe interval that cameras offer is 10 to 20 s
 
 
 class RtspOptions(BaseModel):
@@ -167,9 +168,10 @@ class RtspCamera:
         self, container: InputContainer, sink: VideoSink, stop: threading.Event
     ) -> DeviceError:
         """Returns how the stream ended."""
-        if not container.streams.video:
-            hint = "check the path at the end of url"
-            return self._error("open", "the stream has no video", hint)
+        videos = container.streams.video
+        if not videos or getattr(videos[0], "codec_context", None) is None:  # typed as never None
+            hint = "check the path at the end of url; set the camera to H.264"
+            return self._error("open", "the stream has no video that FFmpeg knows", hint)
         try:
             for packet in self._packets(container, sink):
                 if stop.is_set():
@@ -186,6 +188,7 @@ class RtspCamera:
         """The stream's packets; `sink.opened` is told before the first."""
         video = container.streams.video[0]
         context = video.codec_context
+        started_ns = self._clock.monotonic_ns()
         opened = False
         for packet in container.demux(video):
             if not packet.size:
@@ -196,10 +199,10 @@ class RtspCamera:
                 opened = True
                 sink.opened(info)
             if opened:
-                pts_ms = None
-                if packet.pts is not None and packet.time_base is not None:
-                    pts_ms = round(packet.pts * packet.time_base * 1000)
-                yield VideoPacket(arrival_ns, pts_ms, packet.is_keyframe, data)
+                yield VideoPacket(arrival_ns, _pts_ms(packet), packet.is_keyframe, data)
+            elif arrival_ns - started_ns > T_KEYFRAME_S * NS_PER_S:
+                why = f"no keyframe with its parameter sets within {T_KEYFRAME_S:g} s"
+                raise self._error("read", why, "set a shorter keyframe interval in the camera")
 
     # ------------------------------------------------------------------- log-in and errors
 
@@ -250,6 +253,12 @@ class RtspCamera:
         return DeviceError(f"{text}; {hint}" if hint else text)
 
 
+def _pts_ms(packet: av.Packet[av.VideoStream]) -> int | None:
+    if packet.pts is None or packet.time_base is None:
+        return None
+    return round(packet.pts * packet.time_base * 1000)
+
+
 def _hang_up(peer: tuple[Any, ...]) -> None:
     """Shut this process's connections to that address down, which wakes FFmpeg's thread.
 
@@ -290,10 +299,10 @@ def _stream_info(context: Any, data: bytes) -> StreamInfo | None:  # noqa: ANN40
     try:
         frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
     except av.error.FFmpegError:
+        frames = []
+    if not frames:
         return None
-    for frame in frames:
-        return StreamInfo(context.name, frame.width, frame.height, extradata)
-    return None
+    return StreamInfo(context.name, frames[0].width, frames[0].height, extradata)
 
 
 def _port_of(_options: RtspOptions) -> str | None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import json
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
+import av
+import av.error
 import pytest
 from pydantic import ValidationError
 
 from drivers.cameras import rtsp
-from drivers.cameras.rtsp import DRIVER, RtspCamera, RtspOptions
+from drivers.cameras.rtsp import DRIVER, RtspCamera, RtspOptions, _stream_info
 from gatewayd.cameras.pictures import PictureDesk
 from gatewayd.cameras.station import CameraStation
 from gatewayd.clock import SystemClock
@@ -28,7 +34,7 @@ from gatewayd.supervisor import supervise
 from simulators.camera import CameraOptions, SimulatedCamera
 from simulators.control import obey
 from tests.cameras.test_pictures import Record
-from tests.cameras.video import number_in
+from tests.cameras.video import encode, encode_with_ffmpeg, number_in
 
 T_S = 20.0
 CLOCK = SystemClock()
@@ -90,6 +96,15 @@ async def failure(camera: RtspCamera, sink: Seen | None = None) -> str:
     return str(caught.value)
 
 
+async def all_gone(camera: SimulatedCamera) -> None:
+    """The camera's side of the sockets, which is in this process too, is closed."""
+    async with asyncio.timeout(T_S):
+        for _ in itertools.count():
+            if not (await order(camera, do="status"))["clients"]:
+                return
+            await asyncio.sleep(0)
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # no Path object opens itself here
 
@@ -139,6 +154,40 @@ async def test_a_camera_without_parameter_sets_in_its_description_is_understood(
         async with task_of(driver(camera.url), seen):
             await seen.have(3)
     assert (seen.infos[0].width, seen.infos[0].height) == (640, 360)
+
+
+async def test_a_stream_without_a_usable_keyframe_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rtsp, "T_KEYFRAME_S", 0.2)
+    monkeypatch.setattr(rtsp, "_stream_info", lambda *_args: None)
+    seen = Seen()
+    async with SimulatedCamera(CameraOptions(fps=25)) as camera:
+        text = await failure(driver(camera.url), seen)
+    assert "no keyframe with its parameter sets within 0.2 s" in text
+    assert (seen.infos, seen.packets) == ([], [])
+
+
+@dataclass(frozen=True)
+class Described:
+    """FFmpeg's context of a stream whose description tells only the codec."""
+
+    name: str = "h264"
+    width: int = 0
+    height: int = 0
+    extradata: bytes | None = None
+
+
+def test_the_size_is_read_from_the_first_keyframe_where_the_description_lacks_it(
+    tmp_path: Path,
+) -> None:
+    _, packets = encode(2)
+    assert _stream_info(Described(), packets[1].data) is None  # needs what came before
+    assert _stream_info(Described(), b"\x00\x00\x01\x65noise") is None
+    assert _stream_info(Described(), packets[0].data) == StreamInfo("h264", 320, 180, b"")
+    info, packets = encode_with_ffmpeg(tmp_path, 2, "-c:v", "libx264")
+    assert info.extradata
+    assert _stream_info(Described(extradata=info.extradata), packets[0].data) == info
 
 
 async def test_a_bug_in_the_sink_is_not_hidden() -> None:
@@ -200,7 +249,8 @@ async def test_a_path_that_the_camera_does_not_have_is_named() -> None:
 
 
 async def test_a_stream_of_another_medium_has_no_video() -> None:
-    sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=\xb4\xf3\xc3\xc5\r\nt=0 0\r\n"
+    name = "\xb4\xf3\xc3\xc5"  # in GBK, as cameras write it
+    sdp = f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns={name}\r\nt=0 0\r\n"
     sdp += "m=audio 0 RTP/AVP 0\r\na=control:sound\r\n"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -216,7 +266,36 @@ async def test_a_stream_of_another_medium_has_no_video() -> None:
 
     async with listening(answer) as port:
         text = await failure(driver(f"rtsp://127.0.0.1:{port}/x"))
-    assert "the stream has no video" in text
+    assert "the stream has no video that FFmpeg knows" in text
+
+
+@pytest.mark.parametrize(
+    ("streams", "complaint"),
+    [
+        ([SimpleNamespace(codec_context=None)], "no video that FFmpeg knows"),
+        ([SimpleNamespace(codec_context=Described())], "can't read: Input/output error"),
+    ],
+)
+def test_what_ffmpeg_cannot_go_on_with_is_told(
+    streams: list[SimpleNamespace], complaint: str
+) -> None:
+    def demux(_stream: SimpleNamespace) -> NoReturn:
+        raise av.error.OSError(errno.EIO, "Input/output error", "rtsp://u:hunter2@host/x")
+
+    container: Any = SimpleNamespace(streams=SimpleNamespace(video=streams), demux=demux)
+    told = driver("rtsp://host/x")._deliver(container, Sunk(), threading.Event())
+    assert complaint in str(told)
+    assert "hunter2" not in str(told)
+
+
+class Sunk:
+    """A VideoSink that nothing may reach."""
+
+    def opened(self, info: StreamInfo) -> None:
+        raise AssertionError(info)
+
+    def packet(self, packet: VideoPacket) -> None:
+        raise AssertionError(packet)
 
 
 async def test_a_cancellation_is_heard_while_the_camera_does_not_answer() -> None:
@@ -387,9 +466,7 @@ async def test_a_cancellation_ends_the_thread_and_leaks_nothing(silent: bool) ->
                     assert not thread.is_alive()
             assert len(seen.packets) == count
             await order(camera, do="clear")
-        async with asyncio.timeout(T_S):  # the camera's side of the sockets is in this process too
-            while (await order(camera, do="status"))["clients"]:
-                await asyncio.sleep(0)  # the simulator has no event for it
+        await all_gone(camera)
         assert open_files() <= before + 1
 
 
