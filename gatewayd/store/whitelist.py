@@ -1,7 +1,9 @@
 """The whitelist: which revision decides, looked up in microseconds, swapped whole.
 
 A full list is built in a file of its own, checked, made durable, and then the pointer file names
-it: a power cut at any point leaves the old list or the new one. Decisions go on meanwhile.
+it: a power cut at any point leaves the old list or the new one. A delta is one transaction of that
+file. Decisions go on meanwhile, and each sees one revision whole: the reading connection stays in
+one transaction until it is exchanged.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +48,13 @@ from gatewayd.store.whitelist_records import (
 log = logging.getLogger(__name__)
 
 CACHE_KB = 2_000  # a look-up touches three pages; the operating system caches the rest
-_LOOKUP = """SELECT c.key, c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
+_MAX_LEVEL_SETS = 10_000  # different combinations of levels kept resolved; past it, begun anew
+_LOOKUP = """SELECT c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
     p.unit, p.room, p.phone, p.photo, p.levels
-    FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ?"""
+    FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ? AND c.key = ?"""
 _PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels
     FROM person WHERE id = ?"""
+_STATUS = {str(status): status for status in CredentialStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,9 @@ class AppliedList:
     base: int | None
     credentials: int
     content_sha256: str
+
+
+_LevelSet = tuple[tuple[LevelId, ...], tuple[AccessLevel, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,20 @@ class _Current:
     database: sqlite3.Connection
     revision: int
     credentials: int
+    content_sha256: str
     rules: _Rules
+    level_sets: dict[str, _LevelSet] = field(default_factory=dict)
+
+    def level_set(self, ids: str) -> _LevelSet:
+        """A person's levels, from the ids as the file has them. Raises KeyError for one unknown."""
+        found = self.level_sets.get(ids)
+        if found is None:
+            if len(self.level_sets) >= _MAX_LEVEL_SETS:
+                self.level_sets.clear()
+            level_ids = tuple(LevelId(level) for level in ids.split())
+            found = level_ids, tuple(self.rules.levels[level] for level in level_ids)
+            self.level_sets[ids] = found
+        return found
 
 
 class WhitelistStore:
@@ -91,6 +113,7 @@ class WhitelistStore:
         self._directory = directory
         self._current: _Current | None = None
         self._broken: str | None = None
+        self._newest = 0  # the highest revision that the pointer ever named: none goes back
         self._changing = asyncio.Lock()
         self.staging = Staging(directory / "staging")
 
@@ -103,7 +126,7 @@ class WhitelistStore:
         """
         store = cls(directory)
         try:
-            await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(directory.mkdir, 0o700, parents=True, exist_ok=True)
             store._load()
         except (OSError, ValueError, sqlite3.Error) as error:
             store._broken = f"{store._pointer}: the list it names can't be read: {error}"
@@ -116,21 +139,28 @@ class WhitelistStore:
 
     def _load(self) -> None:
         if self._pointer.exists():
-            name = str(json.loads(self._pointer.read_text("utf-8"))["file"])
-            self._use(_open(self._directory / Path(name).name))
+            pointer = json.loads(self._pointer.read_text("utf-8"))
+            self._newest = int(pointer["revision"])
+            current = _open(self._directory / Path(str(pointer["file"])).name)
+            if current.revision < self._newest:
+                current.database.close()
+                raise ValueError(f"it holds {current.revision}, not revision {self._newest}")
+            self._use(current)
         self._remove_others()
 
     def _use(self, current: _Current) -> None:
         before, self._current, self._broken = self._current, current, None
+        self._newest = current.revision
         if before is not None:
             before.database.close()
 
     def _remove_others(self) -> None:
         """Files of other revisions, and of builds that a power cut ended."""
-        keep = self._current.path.name if self._current else ""
-        for path in self._directory.glob("whitelist-*.db*"):
-            if not path.name.startswith(keep) or not keep:
-                path.unlink(missing_ok=True)
+        keep = self._current.path.name if self._current else "none"
+        for pattern in ("whitelist-*.db*", "building-*"):
+            for path in self._directory.glob(pattern):
+                if not path.name.startswith(keep):
+                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._current is not None:
@@ -146,26 +176,38 @@ class WhitelistStore:
     def credential_count(self) -> int:
         return self._current.credentials if self._current else 0
 
+    @property
+    def fault(self) -> str | None:
+        """Why the list can't be read, from the start until the centre has sent it again."""
+        return self._broken
+
     def snapshot(self, credential: Credential) -> Snapshot:
         current = self._readable()
         if current is None:
             return Snapshot(0, None)
         key = credential.key
-        row = self._one(current, _LOOKUP, whitelist_file.credential_id(key))
-        if row is None or row[0] != key:
+        row = self._one(current, _LOOKUP, whitelist_file.credential_id(key), key)
+        if row is None:
             return Snapshot(current.revision, None)
-        if row[4] is None:
-            raise WhitelistReadError(f"{current.path}: a credential's person is missing")
-        person = _person_of(row[4:])
+        status, valid_from, valid_until, *person_row = row
         rules = current.rules
-        record = CredentialRecord(credential, person.id, CredentialStatus(row[1]), row[2], row[3])
-        levels = tuple(rules.levels[level] for level in person.level_ids)
+        try:
+            person = _person_of(current, person_row)
+            levels = current.level_set(person_row[-1])[1]
+            record = CredentialRecord(
+                credential, person.id, _STATUS[status], valid_from, valid_until
+            )
+        except (KeyError, AttributeError) as error:
+            raise WhitelistReadError(
+                f"{current.path}: a credential's person or level is missing: the file is damaged"
+            ) from error
         return Snapshot(current.revision, record, person, levels, rules.schedules, rules.calendars)
 
     def person(self, person_id: PersonId) -> Person | None:
         current = self._readable()
-        row = self._one(current, _PERSON, person_id) if current else None
-        return None if row is None else _person_of(row)
+        if current is None or (row := self._one(current, _PERSON, person_id)) is None:
+            return None
+        return _person_of(current, row)
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
         """Those of the ids that the list has."""
@@ -177,9 +219,9 @@ class WhitelistStore:
             raise WhitelistReadError(self._broken)
         return self._current
 
-    def _one(self, current: _Current, sql: str, key: object) -> Any:  # noqa: ANN401  # a row
+    def _one(self, current: _Current, sql: str, *values: object) -> Any:  # noqa: ANN401  # a row
         try:
-            return current.database.execute(sql, (key,)).fetchone()
+            return current.database.execute(sql, values).fetchone()
         except sqlite3.Error as error:
             raise WhitelistReadError(f"{current.path}: look-up: {error}") from error
 
@@ -188,26 +230,21 @@ class WhitelistStore:
     async def apply_full(self, revision: int, chunks: Iterable[bytes]) -> AppliedList:
         """Build, check and swap in a full list. The old one decides until the new one is whole.
 
-        Raises WhitelistDataError for a list that can't be used and OSError from the disk; nothing
-        has changed then.
+        `chunks` are read in a worker thread. Raises WhitelistDataError for a list that can't be
+        used and OSError from the disk; nothing has changed then.
         """
+        building = self._directory / f"building-{secrets.token_hex(4)}"
         path = self._directory / f"whitelist-{revision:012}.db"
         async with self._changing:
-            if revision <= self.revision:
-                raise WhitelistDataError(None, f"revision {revision} is not above {self.revision}")
-            for leftover in self._directory.glob(path.name + "*"):
-                leftover.unlink()
+            self._refuse_older(revision)
             try:
                 count, content = await _in_thread(
-                    lambda: whitelist_file.build(path, revision, chunks)
+                    chunks, lambda some: whitelist_file.build(building, revision, some)
                 )
-                current = _open(path)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
-            sync_folder(self._directory)
-            write_whole(self._pointer, json.dumps({"file": path.name}).encode())
-            self._use(current)
+                await asyncio.to_thread(self._install, building, path, revision, content)
+            finally:
+                building.unlink(missing_ok=True)
+            self._use(_open(path))
             self._remove_others()
         return AppliedList(revision, None, count, content)
 
@@ -218,32 +255,84 @@ class WhitelistStore:
             if current is None or current.revision != base:
                 held = current.revision if current else 0
                 raise WhitelistDataError(None, f"the delta is for {base}, held is {held}")
+            self._refuse_older(revision)
+            path = current.path
             count, content = await _in_thread(
-                lambda: whitelist_file.change(current.path, base, revision, chunks)
+                chunks, lambda some: whitelist_file.change(path, base, revision, some)
             )
-            self._use(_open(current.path))
+            self._use(_open(path))
+            await asyncio.to_thread(self._point_to, path, revision, content)
+            await asyncio.to_thread(whitelist_file.fold_in, path)
+            _begin_reading(self._current_database())
         return AppliedList(revision, base, count, content)
 
+    def _refuse_older(self, revision: int) -> None:
+        """Raises WhitelistDataError for a roll-back. A damaged list may come again as it was."""
+        if revision < self._newest or revision <= self.revision:
+            raise WhitelistDataError(None, f"revision {revision} is not above {self._newest}")
 
-async def _in_thread(work: Callable[[], tuple[int, str]]) -> tuple[int, str]:
-    """Run it beside the event loop; SQLite's errors become OSError, which callers declare."""
+    def _current_database(self) -> sqlite3.Connection:
+        assert self._current is not None  # noqa: S101  # for the type checker: just put in use
+        return self._current.database
+
+    def _install(self, building: Path, path: Path, revision: int, content: str) -> None:
+        """From here on a restart finds the new list; a power cut before it, the old one."""
+        for leftover in self._directory.glob(f"{path.name}*"):
+            leftover.unlink()
+        building.rename(path)
+        sync_folder(self._directory)
+        self._point_to(path, revision, content)
+
+    def _point_to(self, path: Path, revision: int, content: str) -> None:
+        pointer = {"file": path.name, "revision": revision, "content_sha256": content}
+        write_whole(self._pointer, json.dumps(pointer).encode())
+
+
+async def _in_thread(
+    chunks: Iterable[bytes], work: Callable[[Iterator[bytes]], tuple[int, str]]
+) -> tuple[int, str]:
+    """Run it beside the event loop; SQLite's errors become OSError, which callers declare.
+
+    Cancelled, the thread ends at the next chunk and what it has built is thrown away.
+    """
+    given_up = threading.Event()
+
+    def until_given_up() -> Iterator[bytes]:
+        for chunk in chunks:
+            if given_up.is_set():
+                raise InterruptedError("the update was given up")
+            yield chunk
+
     try:
-        return await asyncio.to_thread(work)
+        return await asyncio.to_thread(work, until_given_up())
     except sqlite3.Error as error:
         raise OSError(f"whitelist: the disk refused the update: {error}") from error
+    finally:
+        given_up.set()
 
 
 def _open(path: Path) -> _Current:
     """Raises sqlite3.Error, OSError or ValueError for a file that can't decide."""
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    database = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         database.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-        [(revision,)] = database.execute("SELECT revision FROM revision")
-        [(count,)] = database.execute("SELECT count(*) FROM credential")
-        return _Current(path, database, revision, count, _read_rules(database))
+        revision, content, count = _begin_reading(database)
+        return _Current(path, database, revision, count, content, _read_rules(database))
     except BaseException:
         database.close()
         raise
+
+
+def _begin_reading(database: sqlite3.Connection) -> tuple[int, str, int]:
+    """Stay with the list as it is now: a delta in the making is not seen, and a look-up in an open
+    transaction takes no lock of its own. Returns revision, content's SHA-256 and credentials."""
+    if database.in_transaction:
+        database.execute("COMMIT")
+    database.execute("BEGIN")
+    sql = "SELECT revision, content_sha256, credentials FROM revision"
+    [(revision, content, count)] = database.execute(sql)
+    return int(revision), str(content), int(count)
 
 
 def _read_rules(database: sqlite3.Connection) -> _Rules:
@@ -278,7 +367,8 @@ def _level_of(record: LevelRecord) -> AccessLevel:
     return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
 
 
-def _person_of(row: Any) -> Person:  # noqa: ANN401  # a row
+def _person_of(current: _Current, row: Any) -> Person:  # noqa: ANN401  # a row
+    """Raises AttributeError or KeyError for a person that the file has lost, or a level."""
     person_id, name, role, building, unit, room, phone, photo, levels = row
-    ids = tuple(LevelId(level) for level in levels.split())
-    return Person(PersonId(person_id), name, role, building, unit, room, phone, photo, ids)
+    ids = current.level_set(levels)[0]
+    return Person(person_id, name, role, building, unit, room, phone, photo, ids)

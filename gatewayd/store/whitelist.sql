@@ -4,16 +4,19 @@ CREATE TABLE revision (
     only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
     revision       INTEGER NOT NULL,
     base           INTEGER,             -- of the last delta; NULL for a full list
-    content_sha256 TEXT NOT NULL        -- over the raw records that made this revision
+    content_sha256 TEXT NOT NULL,       -- over the raw records that made this revision
+    credentials    INTEGER NOT NULL     -- how many there are: counting a million takes too long
 ) STRICT;
 CREATE TABLE credential (
-    id          INTEGER PRIMARY KEY,    -- 63 bits of SHA-256 of the key: a look-up is one page walk
-    key         TEXT    NOT NULL,       -- Credential.key, compared in full after the look-up
+    id          INTEGER NOT NULL,       -- 63 bits of SHA-256 of the key: found by comparing integers
+    key         TEXT    NOT NULL,       -- Credential.key in full: keys that share an id stay apart
     person_id   TEXT    NOT NULL,
     status      TEXT    NOT NULL,
     valid_from  INTEGER,                -- seconds since 1970 UTC, inclusive; NULL: no beginning
-    valid_until INTEGER                 -- exclusive; NULL: no end
-) STRICT;
+    valid_until INTEGER,                -- exclusive; NULL: no end
+    line        INTEGER NOT NULL,       -- of the list or delta that brought it, for messages
+    PRIMARY KEY (id, key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE person (
     id       TEXT PRIMARY KEY,
     name     TEXT NOT NULL,
@@ -23,11 +26,13 @@ CREATE TABLE person (
     room     TEXT NOT NULL,
     phone    TEXT NOT NULL,
     photo    TEXT NOT NULL,
-    levels   TEXT NOT NULL              -- level ids, joined by spaces
+    levels   TEXT NOT NULL,             -- level ids, joined by spaces
+    line     INTEGER NOT NULL           -- of the list or delta that brought it, for messages
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE rule (
     kind   TEXT NOT NULL,               -- 'calendar', 'schedule' or 'level': few, kept in memory
     id     TEXT NOT NULL,
     record TEXT NOT NULL,               -- as the centre sent it, checked
+    line   INTEGER NOT NULL,            -- of the list or delta that brought it, for messages
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;

@@ -1,4 +1,4 @@
-"""One revision of the whitelist in one SQLite file: built, changed by a delta, checked whole.
+"""One revision of the whitelist in one SQLite file: built, or changed by a delta, and checked.
 
 Runs in worker threads with a connection of its own. Owns the file's rows; which file is current is
 `gatewayd.store.whitelist`.
@@ -6,47 +6,47 @@ Runs in worker threads with a connection of its own. Owns the file's rows; which
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gatewayd.store import whitelist_references as references
+from gatewayd.store.sqlite import create_private
 from gatewayd.store.whitelist_records import (
-    CalendarRecord,
+    Batch,
     CredentialRecordLine,
     DeleteRecord,
-    LevelRecord,
-    Line,
     LineReader,
     PersonRecord,
-    ScheduleRecord,
+    Record,
     WhitelistDataError,
+    key_of,
 )
+from gatewayd.store.whitelist_references import Touched
 
-BATCH = 5_000
-_CREDENTIAL = "INTO credential VALUES (?, ?, ?, ?, ?, ?)"
-_PERSON = "INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_RULE = "INTO rule VALUES (?, ?, ?)"
+_BUILD_CACHE_KB = 32_000  # while a list is built; ids come in no order, so pages are met again
+_CREDENTIAL = "INTO credential VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PERSON = "INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RULE = "INTO rule VALUES (?, ?, ?, ?)"
+
+Values = tuple[Any, ...]
 
 
 def credential_id(key: str) -> int:
-    """The first 63 bits of the key's SHA-256: SQLite's fastest kind of key, for keys of any length.
-
-    Two keys of one list that share it (one chance in 10^7 for a million cards) refuse the list
-    with a clear error; a look-up compares the whole key, so nobody passes with another's card.
-    """
+    """The first 63 bits of the key's SHA-256: comparing integers is SQLite's fastest look-up, for
+    keys of any length. Two keys that share it are two rows: the whole key is compared as well."""
     return int.from_bytes(sha256(key.encode()).digest()[:8], "big") >> 1
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, cache_kb: int) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute("PRAGMA cache_size=-16000")
+        database.execute(f"PRAGMA cache_size=-{cache_kb}")
         yield database
 
 
@@ -57,34 +57,43 @@ def build(path: Path, revision: int, chunks: Iterable[bytes]) -> tuple[int, str]
     bad record, and sqlite3.Error or OSError from the disk; the file is then worthless.
     """
     reader = LineReader()
-    with _opened(path) as database:
+    create_private(path)
+    with _opened(path, _BUILD_CACHE_KB) as database:
+        # Nothing names the file before it is whole: what a crash leaves of it is thrown away.
+        database.execute("PRAGMA journal_mode=OFF")
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute("PRAGMA locking_mode=EXCLUSIVE")
         database.executescript((files("gatewayd.store") / "whitelist.sql").read_text("utf-8"))
-        database.execute("BEGIN IMMEDIATE")
-        lines = reader.read(chunks)
-        while batch := list(islice(lines, BATCH)):
+        database.execute("BEGIN")
+        for batch in reader.read(chunks):
             _insert(database, batch)
-        _check_references(database)
-        _set_revision(database, revision, None, reader.sha256)
+        references.check_all(database)
+        [(count,)] = database.execute("SELECT count(*) FROM credential")
+        _set_revision(database, (revision, None, reader.sha256, count))
         database.execute("COMMIT")
+    with _opened(path, 0) as database:
         # Deltas come while decisions are read: with WAL neither waits for the other.
         database.execute("PRAGMA journal_mode=WAL")
-        return _count(database), reader.sha256
+    _sync(path)
+    return int(count), reader.sha256
 
 
 def change(path: Path, base: int, revision: int, chunks: Iterable[bytes]) -> tuple[int, str]:
     """Apply a delta to the file in one transaction; all of it or nothing. Returns and raises as
-    `build`."""
+    `build`. Whoever reads in an older transaction goes on seeing the list as it was."""
     reader = LineReader()
-    with _opened(path) as database:
+    with _opened(path, _BUILD_CACHE_KB) as database:
+        database.execute("PRAGMA synchronous=FULL")
         database.execute("PRAGMA busy_timeout=2000")
         database.execute("BEGIN IMMEDIATE")
         try:
-            _check_base(database, base)
-            for line in reader.read(chunks):
-                _replace(database, line)
-            _check_references(database)
-            _set_revision(database, revision, base, reader.sha256)
-            count = _count(database)
+            count = _check_base(database, base)
+            touched = Touched(database)
+            for batch in reader.read(chunks):
+                for number, record in batch:
+                    count += _replace(database, number, record, touched)
+            touched.check()
+            _set_revision(database, (revision, base, reader.sha256, count))
             database.execute("COMMIT")
         except BaseException:
             database.execute("ROLLBACK")
@@ -92,97 +101,119 @@ def change(path: Path, base: int, revision: int, chunks: Iterable[bytes]) -> tup
     return count, reader.sha256
 
 
-def _check_base(database: sqlite3.Connection, base: int) -> None:
-    [(held,)] = database.execute("SELECT revision FROM revision")
+def fold_in(path: Path) -> None:
+    """Copy a delta from SQLite's log into the file; the next one can then begin the log anew."""
+    with _opened(path, 0) as database:
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_base(database: sqlite3.Connection, base: int) -> int:
+    """The number of credentials in the base."""
+    [(held, count)] = database.execute("SELECT revision, credentials FROM revision")
     if held != base:
         raise WhitelistDataError(None, f"the delta is for revision {base}, held is {held}")
-
-
-def _set_revision(
-    database: sqlite3.Connection, revision: int, base: int | None, content: str
-) -> None:
-    database.execute(
-        "INSERT OR REPLACE INTO revision VALUES (1, ?, ?, ?)", (revision, base, content)
-    )
-
-
-def _count(database: sqlite3.Connection) -> int:
-    [(count,)] = database.execute("SELECT count(*) FROM credential")
     return int(count)
+
+
+def _set_revision(database: sqlite3.Connection, values: Values) -> None:
+    database.execute("INSERT OR REPLACE INTO revision VALUES (1, ?, ?, ?, ?)", values)
 
 
 # ----------------------------------------------------------------------------------- rows
 
 
-def _credential_row(record: CredentialRecordLine) -> tuple[Any, ...]:
-    key = record.credential.key
-    validity = record.valid_from, record.valid_until
-    return credential_id(key), key, record.person, record.status, *validity
+def _credential_row(record: CredentialRecordLine, number: int) -> Values:
+    key = key_of(record)
+    status = record.get("status", "active")
+    validity = record.get("valid_from"), record.get("valid_until")
+    return credential_id(key), key, record["person"], status, *validity, number
 
 
-def _person_row(record: PersonRecord) -> tuple[Any, ...]:
-    place = record.building, record.unit, record.room
-    levels = " ".join(record.levels)
-    return record.id, record.name, record.role, *place, record.phone, record.photo, levels
+def _person_row(record: PersonRecord, number: int) -> Values:
+    return (
+        record["id"],
+        record["name"],
+        record.get("role", "owner"),
+        record.get("building", ""),
+        record.get("unit", ""),
+        record.get("room", ""),
+        record.get("phone", ""),
+        record.get("photo", ""),
+        " ".join(record.get("levels", ())),
+        number,
+    )
 
 
-def _rule_row(record: CalendarRecord | ScheduleRecord | LevelRecord) -> tuple[Any, ...]:
-    return record.t, record.id, record.model_dump_json()
+def _row_of(record: Record, number: int) -> tuple[str, Values]:
+    if isinstance(record, dict):
+        if record["t"] == "credential":
+            return _CREDENTIAL, _credential_row(record, number)
+        return _PERSON, _person_row(record, number)
+    if isinstance(record, DeleteRecord):
+        raise WhitelistDataError(number, "delete: a full list deletes nothing")
+    return _RULE, (record.t, record.id, record.model_dump_json(), number)
 
 
-def _insert(database: sqlite3.Connection, lines: list[Line]) -> None:
+def _insert(database: sqlite3.Connection, batch: Batch) -> None:
     """A full list's lines; a duplicate id refuses the list and is found by trying one by one."""
-    rows: dict[str, list[tuple[Any, ...]]] = {_CREDENTIAL: [], _PERSON: [], _RULE: []}
-    for line in lines:
-        statement, row = _row_of(line)
+    rows: dict[str, list[Values]] = {_CREDENTIAL: [], _PERSON: [], _RULE: []}
+    for number, record in batch:
+        statement, row = _row_of(record, number)
         rows[statement].append(row)
-    database.execute("SAVEPOINT batch")
     try:
-        for statement, batch in rows.items():
-            database.executemany(f"INSERT {statement}", batch)
+        for statement, some in rows.items():
+            if some:
+                database.executemany(f"INSERT {statement}", some)
     except sqlite3.IntegrityError:
-        database.execute("ROLLBACK TO batch")
-        for line in lines:
-            _insert_one(database, line)
-    database.execute("RELEASE batch")
+        raise _duplicate(database, batch) from None
 
 
-def _insert_one(database: sqlite3.Connection, line: Line) -> None:
-    statement, row = _row_of(line)
-    try:
-        database.execute(f"INSERT {statement}", row)
-    except sqlite3.IntegrityError:
-        what = f"{line.record.t}: its id is in the list already"
-        raise WhitelistDataError(line.number, what) from None
+def _duplicate(database: sqlite3.Connection, batch: Batch) -> WhitelistDataError:
+    """Which line of the batch has an id that an earlier line has; the build is given up anyway."""
+    seen: set[tuple[object, ...]] = set()
+    for number, record in batch:
+        statement, row = _row_of(record, number)
+        table = statement.split()[1]
+        width = 1 if statement is _PERSON else 2  # columns of the primary key
+        columns = "id" if statement is _PERSON else ("kind, id" if table == "rule" else "id, key")
+        marks = ", ".join("?" * width)
+        sql = f"SELECT 1 FROM {table} WHERE ({columns}) = ({marks}) AND line < ?"  # noqa: S608  # constants
+        earlier = database.execute(sql, (*row[:width], batch.first)).fetchone()
+        if earlier or (table, *row[:width]) in seen:
+            kind = record["t"] if isinstance(record, dict) else record.t
+            return WhitelistDataError(number, f"{kind}: its id is in the list already")
+        seen.add((table, *row[:width]))
+    raise AssertionError("a batch was refused for a duplicate that it does not have")
 
 
-def _row_of(line: Line) -> tuple[str, tuple[Any, ...]]:
-    match line.record:
-        case CredentialRecordLine() as record:
-            return _CREDENTIAL, _credential_row(record)
-        case PersonRecord() as record:
-            return _PERSON, _person_row(record)
-        case CalendarRecord() | ScheduleRecord() | LevelRecord() as record:
-            return _RULE, _rule_row(record)
-        case DeleteRecord():
-            raise WhitelistDataError(line.number, "delete: a full list deletes nothing")
+def _replace(database: sqlite3.Connection, number: int, record: Record, touched: Touched) -> int:
+    """One line of a delta: put in the place of the record of the same id, or delete.
 
-
-def _replace(database: sqlite3.Connection, line: Line) -> None:
-    """One line of a delta: put in the place of the record of the same id, or delete."""
-    if isinstance(line.record, DeleteRecord):
-        _delete(database, line.number, line.record)
-        return
-    statement, row = _row_of(line)
+    Returns by how many the credentials have grown.
+    """
+    if isinstance(record, DeleteRecord):
+        return _delete(database, number, record, touched)
+    statement, row = _row_of(record, number)
+    grown = 0
     if statement is _CREDENTIAL:
-        sql = "SELECT key FROM credential WHERE id = ?"
-        held = database.execute(sql, row[:1]).fetchone()
-        if held is not None and held[0] != row[1]:
-            raise WhitelistDataError(line.number, "credential: its hash is another's already")
+        sql = "SELECT 1 FROM credential WHERE id = ? AND key = ?"
+        grown = database.execute(sql, row[:2]).fetchone() is None
     database.execute(f"INSERT OR REPLACE {statement}", row)
+    touched.put(record, number)
+    return int(grown)
 
 
-def _delete(database: sqlite3.Connection, number: int, record: DeleteRecord) -> None:
+def _delete(
+    database: sqlite3.Connection, number: int, record: DeleteRecord, touched: Touched
+) -> int:
     match record.of:
         case "credential":
             sql = "DELETE FROM credential WHERE id = ? AND key = ?"
@@ -194,35 +225,5 @@ def _delete(database: sqlite3.Connection, number: int, record: DeleteRecord) -> 
             done = database.execute(sql, (record.of, record.id))
     if done.rowcount == 0:
         raise WhitelistDataError(number, f"delete: there is no such {record.of}")
-
-
-# ------------------------------------------------------------------------------- references
-
-
-def _check_references(database: sqlite3.Connection) -> None:
-    """Every id that is named is there: a list with holes decides wrongly."""
-    sql = """SELECT count(*) FROM credential
-        WHERE NOT EXISTS (SELECT 1 FROM person WHERE person.id = credential.person_id)"""
-    [(orphans,)] = database.execute(sql)
-    if orphans:
-        raise WhitelistDataError(None, f"{orphans} credentials belong to no person of the list")
-    known = {
-        kind: {row[0] for row in database.execute("SELECT id FROM rule WHERE kind = ?", (kind,))}
-        for kind in ("calendar", "schedule", "level")
-    }
-    for (levels,) in database.execute("SELECT DISTINCT levels FROM person"):
-        _check_known("a person's level", levels.split(), known["level"])
-    rules = database.execute("SELECT kind, record FROM rule WHERE kind != 'calendar'")
-    for kind, text in rules.fetchall():
-        if kind == "level":
-            schedule = LevelRecord.model_validate_json(text).schedule
-            _check_known("a level's schedule", [schedule], known["schedule"])
-        else:
-            calendars = ScheduleRecord.model_validate_json(text).holiday_calendars
-            _check_known("a schedule's calendar", calendars, known["calendar"])
-
-
-def _check_known(what: str, named: Iterable[str], known: set[str]) -> None:
-    for name in named:
-        if name not in known:
-            raise WhitelistDataError(None, f"{what}, {name!r}, is not in the list")
+    touched.deleted(record, number)
+    return -1 if record.of == "credential" else 0

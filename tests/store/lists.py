@@ -32,6 +32,10 @@ def credential(number: int = 17, **more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+def delete(of: str, id_: str) -> dict[str, Any]:
+    return {"t": "delete", "of": of, "id": id_}
+
+
 def chunk(*records: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(r, ensure_ascii=False).encode() + b"\n" for r in records)
 

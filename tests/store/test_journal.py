@@ -449,7 +449,9 @@ _alarm_steps = st.lists(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=_alarm_steps)
 async def test_alarm_events_fold_to_the_same_table_as_the_whole_journal(
     tmp_path: Path, steps: list[tuple[str, int]]
