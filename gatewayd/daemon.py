@@ -113,14 +113,23 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
             _tasks({"recorder": box.recorder.run(), "alarms": box.alarms.run()})
         )
         await box.journal.append(SystemStarted(__version__, loaded.sha256, box.whitelist.revision))
-        async with _tasks(_gate_tasks(box)):
-            log.info("doors decide, whitelist revision %d", box.whitelist.revision)
-            async with _services(box) as told:
-                notify("READY=1")
-                print(f"ready {json.dumps(told)}", flush=True)  # noqa: T201  # for whoever started us
-                await stop.wait()
-                notify("STOPPING=1")
-        await _settle(box)
+        async with _tasks(_controller_tasks(box)):
+            async with _tasks(_gate_tasks(box)):
+                log.info("doors decide, whitelist revision %d", box.whitelist.revision)
+                await _serve_until(box, stop)
+            # No task moves a door any more, and the boards still listen.
+            for door in box.doors.tasks.values():
+                await door.lock_before_the_end()
+        await _flush(box)
+
+
+async def _serve_until(box: Box, stop: asyncio.Event) -> None:
+    """What doors can do without, until the end is asked for."""
+    async with _services(box) as told:
+        notify("READY=1")
+        print(f"ready {json.dumps(told)}", flush=True)  # noqa: T201  # for whoever started us
+        await stop.wait()
+        notify("STOPPING=1")
 
 
 # ------------------------------------------------------------------------------------ parts
@@ -236,18 +245,24 @@ async def _tasks(named: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterato
                 task.cancel()
 
 
+def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
+    """The boards, which outlive the doors' tasks: at the end they still take the last lock."""
+    settings = box.loaded.settings
+    tasks = {}
+    for board in settings.controller:
+        doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
+        sink = ControllerSink(DeviceId(board.id), doors, box.devices)
+        run = partial(box.built[board.id].run, sink)
+        tasks[f"controller {board.id}"] = _supervised(box, board.id, run)
+    return tasks
+
+
 def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     """What deciding at the doors needs, and what watches it."""
     settings, clock, alarms = box.loaded.settings, box.clock, box.alarms
     tasks: dict[str, Coroutine[Any, Any, None]] = {"taps": box.taps.run()}
     for door_id, door in box.doors.tasks.items():
         tasks[f"door {door_id}"] = door.run()
-    for board in settings.controller:
-        doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
-        sink = ControllerSink(DeviceId(board.id), doors, box.devices)
-        tasks[f"controller {board.id}"] = _supervised(
-            box, board.id, partial(box.built[board.id].run, sink)
-        )
     for reader in settings.reader:
         emit = reader_sink(AccessPointId(reader.id), box.taps, box.devices)
         tasks[f"reader {reader.id}"] = _supervised(
@@ -267,10 +282,8 @@ def _supervised(box: Box, device: str, run: Any) -> Coroutine[Any, Any, None]:  
     return supervise(device, run, box.clock, partial(box.devices.offline, DeviceId(device)))
 
 
-async def _settle(box: Box) -> None:
-    """No task moves a door any more: lock what a grant had unlocked, and say that we stop."""
-    for door in box.doors.tasks.values():
-        await door.lock_before_the_end()
+async def _flush(box: Box) -> None:
+    """Say that we stop, and wait for the disk, but not for ever."""
     box.recorder.record(SystemStopped("asked to stop"))
     try:
         async with asyncio.timeout(FLUSH_S):

@@ -31,7 +31,7 @@ async def centre(broker: Mosquitto) -> AsyncIterator[Centre]:
 async def acknowledged(gate: Box, seq: int) -> None:
     """Wait for the centre's word to be kept."""
     async with asyncio.timeout(10):
-        while gate.journal.acknowledged(Stream.EVENTS) < seq:  # noqa: ASYNC110  # no event for it
+        while gate.journal.acknowledged(Stream.EVENTS) < seq:
             await asyncio.sleep(0)  # the cursor is no event
 
 
