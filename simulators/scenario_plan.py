@@ -95,7 +95,7 @@ class Scenario(_Table):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        known = {door.id for door in self.door}
+        known = [door.id for door in self.door]
         for scene in self.scene:
             if scene.door not in known:
                 raise ValueError(f"a scene names door '{scene.door}'; known: {', '.join(known)}")
