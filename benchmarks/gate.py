@@ -75,7 +75,7 @@ async def run(scale: float = 1.0) -> list[Row]:
 
 async def _taps(baud: int, count: int) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
-        folder = Path(name)
+        folder = Path(name).absolute()  # noqa: ASYNC240  # no I/O
         (await make_whitelist(folder / "data" / "whitelist", 1_000)).close()
         async with _gate(folder, baud) as (reader, board, _):
             taken = [await _tap(reader, board, n) for n in range(count)]
@@ -121,7 +121,7 @@ def _bare_commit_ms(folder: Path, count: int) -> float:
 async def _start(size: int) -> list[Row]:
     """From exec to the relay's first order, with a card waiting in the reader's field."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
-        folder = Path(name)
+        folder = Path(name).absolute()  # noqa: ASYNC240  # no I/O
         (await make_whitelist(folder / "data" / "whitelist", size)).close()
         secret = secrets.token_bytes(32)
         (folder / "data" / "secret").write_bytes(secret)
@@ -174,7 +174,7 @@ async def _gate(
 ) -> AsyncIterator[tuple[SimulatedReader, SimulatedRelayBoard, asyncio.subprocess.Process]]:
     """The daemon and its devices; with `wait` the block begins when the doors decide."""
     config = folder / "gatewayd.toml"
-    config.write_text(CONFIG.format(baud=baud, folder=folder.absolute()), encoding="utf-8")
+    config.write_text(CONFIG.format(baud=baud, folder=folder), encoding="utf-8")
     wiring = (DoorWiring(1, 1, None),)
     async with (
         SimulatedReader("id12", folder / "reader", baud=baud) as reader,
