@@ -87,14 +87,9 @@ class Line:
         try:
             async with asyncio.timeout(T_CONNECT_S):
                 await asyncio.to_thread(connection.open)
-                await connection.answered.wait()
-            if connection.refusal is not None:
-                log.warning("the broker refuses the centre: %s", connection.refusal)
-                return False
-            async with asyncio.timeout(T_CONNECT_S):
-                await connection.subscribe(self._topic)
-            if connection.refusal is not None:
-                log.warning("the broker refuses the subscription: %s", connection.refusal)
+                refusal = await connection.stands(self._topic)
+            if refusal is not None:
+                log.warning("the broker refuses the centre: %s", refusal)
                 return False
             self._standing, self._speaks = connection, protocol
             self.up.set()
@@ -123,10 +118,10 @@ class _Connection:
         self._address = address
         self._received = received
         self._loop = asyncio.get_running_loop()
-        self.answered = asyncio.Event()
+        self._answered = asyncio.Event()
         self.lost = asyncio.Event()
         self._subscribed = asyncio.Event()
-        self.refusal: str | None = "the connection was closed"
+        self._refusal: str | None = "the connection was closed"
         self.client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=address.client_id,
@@ -154,23 +149,26 @@ class _Connection:
             self.client.connect(address.host, address.port, keepalive=20)
         self.client.loop_start()
 
-    async def subscribe(self, topic: str) -> None:
-        """Returns once the broker has confirmed, or the connection is lost."""
-        self.client.subscribe(topic, qos=1)
-        await self._subscribed.wait()
+    async def stands(self, topic: str) -> str | None:
+        """Wait for the broker's word and subscribe; why it refuses, None where all is well."""
+        await self._answered.wait()
+        if self._refusal is None:
+            self.client.subscribe(topic, qos=1)
+            await self._subscribed.wait()
+        return self._refusal
 
     # paho calls these on its own thread: they cross over to the loop's.
 
     def _on_connect(self, _c: Client, _u: object, _f: object, code: Any, _p: object) -> None:  # noqa: ANN401  # paho's reason code
-        self.refusal = str(code) if code.is_failure else None
-        self._loop.call_soon_threadsafe(self.answered.set)
+        self._refusal = str(code) if code.is_failure else None
+        self._loop.call_soon_threadsafe(self._answered.set)
 
     def _on_disconnect(self, _c: Client, _u: object, _f: object, _r: object, _p: object) -> None:
-        for event in (self.answered, self._subscribed, self.lost):
+        for event in (self._answered, self._subscribed, self.lost):
             self._loop.call_soon_threadsafe(event.set)
 
     def _on_subscribe(self, _c: Client, _u: object, _m: int, codes: Any, _p: object) -> None:  # noqa: ANN401  # paho's reason codes
-        self.refusal = next((str(code) for code in codes if code.is_failure), None)
+        self._refusal = next((str(code) for code in codes if code.is_failure), None)
         self._loop.call_soon_threadsafe(self._subscribed.set)
 
     def _on_message(self, _c: Client, _u: object, got: MQTTMessage) -> None:

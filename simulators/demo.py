@@ -145,7 +145,7 @@ class Demo:
         self, gateway: Mapping[str, Any], broker: Mapping[str, Any], passwords: Mapping[str, str]
     ) -> None:
         logins = "   ".join(f"{name} / {password}" for name, password in passwords.items())
-        console = gateway.get("console", "none (the settings have no console)")
+        console = gateway.get("console") or "none: see the log of gatewayd"
         self._screen.head(
             [
                 f"console   {console}",
@@ -289,10 +289,16 @@ def make_operators(path: Path) -> dict[str, str]:
     """Write the console's first operators with fresh passwords; name to password."""
     hasher = PasswordHasher()
     passwords = {name: secrets.token_hex(4) for name in OPERATORS}
-    tables = [
-        f'[[operator]]\nname = "{name}"\nrole = "{role}"\nhash = "{hasher.hash(passwords[name])}"\n'
-        for name, role in OPERATORS.items()
-    ]
+    tables = []
+    for name, role in OPERATORS.items():
+        hashed = hasher.hash(passwords[name])
+        lines = (
+            "[[operator]]",
+            f'name = "{name}"',
+            f'role = "{role}"',
+            f'password_hash = "{hashed}"',
+        )
+        tables.append("\n".join((*lines, "")))
     write_private(path, "\n".join(tables).encode())
     return passwords
 
