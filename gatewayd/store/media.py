@@ -103,7 +103,7 @@ class PictureFiles:
             directory.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._heal()
         except OSError as error:
-            raise _failed("open the picture folder", str(directory), error) from error
+            raise _failed("open the folder of pictures", str(directory), error) from error
 
     @property
     def total_bytes(self) -> int:
@@ -132,7 +132,7 @@ class PictureFiles:
                 self._make_room(len(data), protected)
                 self._write(self._directory / name, data)
             except OSError as error:
-                raise _failed("keep", name, error) from error
+                raise _failed("keep picture", name, error) from error
             bisect.insort(self._kept, _Kept(for_seq, name, len(data)))
             self._total += len(data)
         return StoredFile(name, hashlib.sha256(data).hexdigest(), len(data))
@@ -145,7 +145,7 @@ class PictureFiles:
         try:
             regular = stat.S_ISREG(path.lstat().st_mode)
         except OSError as error:
-            raise _failed("open", name, error) from error
+            raise _failed("open picture", name, error) from error
         if not regular:
             raise MediaError(errno.EINVAL, f"picture {name} is not an ordinary file")
         return path
@@ -156,7 +156,7 @@ class PictureFiles:
             try:
                 self._forget(for_seq, name)
             except OSError as error:
-                raise _failed("remove", name, error) from error
+                raise _failed("remove picture", name, error) from error
 
     def _heal(self) -> None:
         for day in self._directory.iterdir():
@@ -247,4 +247,4 @@ def _failed(operation: str, name: str, error: OSError) -> MediaError:
         "free some disk space" if error.errno == errno.ENOSPC else "check the disk and its rights"
     )
     text = error.strerror or str(error)
-    return MediaError(error.errno, f"can't {operation} picture {name}: {text}; {hint}")
+    return MediaError(error.errno, f"can't {operation} {name}: {text}; {hint}")

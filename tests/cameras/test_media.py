@@ -251,7 +251,7 @@ def test_a_start_adds_up_what_is_there_and_leaves_strangers_alone(tmp_path: Path
 
 def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(MediaError, match="can't open the picture folder"):
+    with pytest.raises(MediaError, match="can't open the folder of pictures"):
         files_in(tmp_path / "taken")
 
 
