@@ -41,7 +41,8 @@ class LineReaderOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     port: Annotated[str, AfterValidator(check_url)] = Field(
-        description="'/dev/serial/by-id/…', 'socket://host:port' or 'rfc2217://host:port'."
+        description="'/dev/serial/by-id/…', 'socket://host:port' or 'rfc2217://host:port'.",
+        json_schema_extra={"line": True},
     )
     baud_rate: int = Field(
         default=9600, ge=300, le=921_600, description="Bits a second; 8 data bits, no parity."

@@ -229,10 +229,21 @@ def is_path(annotation: Any) -> bool:  # noqa: ANN401  # a type, of any form
 
 
 def rooted(info: FieldInfo | None, value: Any, folder: Path) -> Any:  # noqa: ANN401  # raw values
-    """Text for a path field as a path, relative to the folder of the settings file."""
-    if holds_path(info) and isinstance(value, str) and value and "\0" not in value:
+    """Text for a path field as a path, and a line that is a path: relative to the folder of the
+    settings file."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return value
+    if holds_path(info):
         return folder / value
+    if _is_line(info) and "/" in value and "://" not in value:
+        return str(folder / value)
     return value
+
+
+def _is_line(info: FieldInfo | None) -> bool:
+    """Whether the driver marks the field as a line: a path or a URL."""
+    extra = None if info is None else info.json_schema_extra
+    return isinstance(extra, dict) and extra.get("line") is True
 
 
 def _problem(

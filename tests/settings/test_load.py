@@ -9,7 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from gatewayd.domain.model import AccessPoint, Direction, Door, FailPolicy
+from gatewayd.registry import load_registry
 from gatewayd.settings.bind import access_points, domain_doors
+from gatewayd.settings.load import load_settings
 from gatewayd.settings.problem import SettingsError
 from gatewayd.settings.secrets import SecretFileError, check_secret_file, read_secret
 from tests.settings.conftest import CENTRAL_KEYS, SiteFile, TagOptions
@@ -268,3 +270,33 @@ def test_an_error_of_loading_is_a_settings_error(site: SiteFile) -> None:
     site.path.unlink()
     with pytest.raises(SettingsError, match="can't be read"):
         site.load()
+
+
+def test_a_line_that_is_a_path_starts_at_the_settings_folder(tmp_path: Path) -> None:
+    text = """
+[site]
+id = "s"
+name = "S"
+gateway = "g"
+[storage]
+directory = "data"
+[[controller]]
+id = "b"
+driver = "modbus-relay"
+port = "./board"
+[[door]]
+id = "d"
+name = "D"
+controller = "b"
+relay = 1
+[[reader]]
+id = "r"
+name = "R"
+driver = "ascii-tag"
+port = "socket://127.0.0.1:4001"
+door = "d"
+"""
+    (tmp_path / "g.toml").write_text(text, encoding="utf-8")
+    loaded = load_settings(tmp_path / "g.toml", load_registry())
+    assert loaded.options["b"].port == str(tmp_path / "board")
+    assert loaded.options["r"].port == "socket://127.0.0.1:4001"
