@@ -243,8 +243,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _failed(operation: str, name: str, error: OSError) -> MediaError:
-    hint = (
-        "free some disk space" if error.errno == errno.ENOSPC else "check the disk and its rights"
-    )
     text = error.strerror or str(error)
-    return MediaError(error.errno, f"can't {operation} {name}: {text}; {hint}")
+    if not isinstance(error, MediaError):  # which says itself what to do
+        full = error.errno == errno.ENOSPC
+        text += "; free some disk space" if full else "; check the disk and its rights"
+    return MediaError(error.errno, f"can't {operation} {name}: {text}")
