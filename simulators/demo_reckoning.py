@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 Event = dict[str, Any]
-GRANTED, DENIED = "access.granted", "access.denied"
+GRANTED, DENIED, OUTCOME = "access.granted", "access.denied", "access.outcome"
 MAX_NAMED = 10
 NS_PER_MS = 1_000_000
 
@@ -59,7 +59,7 @@ class Reckoning:
     open_alarms: int
     events: int
     repeats: int
-    latency_ms: float | None
+    latency_ms: float | None  # median, from the card's last byte to the lock's release
     faults: tuple[str, ...]
 
     @property
@@ -84,15 +84,17 @@ def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
     kinds = Counter(event["kind"] for event in centre.events)
     raised = [e["data"] for e in centre.events if e["kind"] == "alarm.raised"]
     pairs = list(_pairs(taps, decisions))
-    waits_ms = [(event["stamp"]["mono_ns"] - tap.sent_ns) / NS_PER_MS for tap, event in pairs]
+    released = _released(centre.events)
+    waits_ms = [
+        (released[key] - tap.sent_ns) / NS_PER_MS
+        for tap, event in pairs
+        if (key := (event["epoch"], event["seq"])) in released
+    ]
     return Reckoning(
         sent=len(taps),
         granted=kinds[GRANTED],
         denied=kinds[DENIED],
-        opened=sum(
-            event["kind"] == "access.outcome" and event["data"]["outcome"] == "unlocked"
-            for event in centre.events
-        ),
+        opened=len(released),
         acknowledged=sum(
             event["seq"] <= centre.upto.get((event["epoch"], event["stream"]), 0)
             for event in decisions
@@ -106,6 +108,15 @@ def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
         latency_ms=median(waits_ms) if waits_ms else None,
         faults=tuple(_faults(taps, decisions, centre)),
     )
+
+
+def _released(events: Sequence[Event]) -> dict[tuple[str, int], int]:
+    """(epoch, seq) of a grant → monotonic moment at which its lock was confirmed released."""
+    return {
+        (event["epoch"], event["data"]["decision_seq"]): event["stamp"]["mono_ns"]
+        for event in events
+        if event["kind"] == OUTCOME and event["data"]["outcome"] == "unlocked"
+    }
 
 
 def decided_as(event: Event) -> str:

@@ -177,7 +177,7 @@ def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str
     """The figures at the end, and the verdict."""
     r = reckoning
     alarms = ", ".join(f"{kind} {count}" for kind, count in sorted(r.alarms.items())) or "none"
-    latency = "no tap" if r.latency_ms is None else f"{r.latency_ms:.1f} ms (median)"
+    latency = "no lock was released" if r.latency_ms is None else f"{r.latency_ms:.1f} ms (median)"
     rows = [
         ("taps sent", str(r.sent)),
         ("decided", f"{r.decided} (granted {r.granted}, denied {r.denied})"),
@@ -186,7 +186,7 @@ def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str
         ("acknowledged by the centre", str(r.acknowledged)),
         ("pictures kept", f"{r.pictures} announced, {files} files"),
         ("alarms", f"{alarms}; still active: {r.open_alarms}"),
-        ("card's last byte to decision", latency),
+        ("card's last byte to open lock", latency),
         ("decided as the scenario says", f"{r.sent - r.unexpected} of {r.sent}"),
         ("events at the centre", f"{r.events}, {r.repeats} of them came more than once"),
     ]

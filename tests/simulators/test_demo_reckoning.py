@@ -101,7 +101,7 @@ def test_the_figures_are_counted_from_the_events() -> None:
     found = reckon([tap(1, "AAAA")], told)
     assert (found.opened, found.pictures, found.open_alarms) == (1, 1, 1)
     assert found.alarms == {"door_held": 1, "door_forced": 1}
-    assert found.latency_ms == 2.0
+    assert found.latency_ms == 3.0  # sent at 1 ms, released at 4 ms
 
 
 def test_without_a_tap_there_is_nothing_to_complain_of(tmp_path: Path) -> None:
