@@ -11,7 +11,6 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-from av.video.frame import PictureType
 
 from simulators.barcode import Picture
 from simulators.rtp import (
@@ -33,9 +32,7 @@ class Encoder:
     """
 
     def __init__(self, width: int, height: int, fps: int, gop: int) -> None:
-        self._gop = gop
         self._fps = fps
-        self._since_key = gop
         self._context = av.CodecContext.create("libx264", "w")
         self._context.width, self._context.height = width, height
         self._context.pix_fmt = "yuv420p"
@@ -70,10 +67,6 @@ class Encoder:
         planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
-        if self._since_key >= self._gop:
-            frame.pict_type = PictureType.I
-            self._since_key = 0
-        self._since_key += 1
         data = b"".join(bytes(packet) for packet in self._context.encode(frame))
         keyframe = any(nal_type(nal) == NAL_IDR for nal in split_nals(data))
         ticks = number * CLOCK_HZ // self._fps

@@ -113,7 +113,7 @@ async def test_ffmpeg_decodes_the_stream_without_a_complaint(
         )
     assert (status, messages) == (0, "")
     numbers = [read_barcode(load(f"{tmp_path}/{i:03}.png")) for i in range(1, 31)]
-    assert all(0 < b - a < 5 for a, b in itertools.pairwise(whole(numbers)))  # a busy machine skips
+    assert all(a < b for a, b in itertools.pairwise(whole(numbers)))  # a busy machine skips
 
 
 async def test_ffprobe_is_told_all_by_the_description() -> None:
@@ -134,7 +134,7 @@ async def test_a_client_starts_with_the_gop_under_way_and_reads_frame_after_fram
         taken = await newest_pictures(camera, first.number + 10)
     numbers = whole([read_barcode(picture) for picture in taken])
     assert numbers[0] == 0  # the camera's first keyframe: less than a GOP has gone by
-    assert all(0 < b - a < 5 for a, b in itertools.pairwise(numbers))
+    assert all(a < b for a, b in itertools.pairwise(numbers))
 
 
 async def test_several_clients_get_the_same_pictures() -> None:
@@ -150,15 +150,15 @@ async def test_several_clients_get_the_same_pictures() -> None:
 async def test_keyframes_come_every_two_seconds() -> None:
     async with SimulatedCamera(CameraOptions(mode="loop", loop_s=4, fps=10)) as camera:
 
-        def keyframe_times() -> list[float]:
+        def first_packets() -> list[tuple[bool, float]]:
             with av.open(camera.url, options=UNPROBED, timeout=5) as container:
-                packets = (p for p in container.demux(video=0) if p.is_keyframe)
-                taken = itertools.islice(packets, 2)
-                return [float((p.pts or 0) * (p.time_base or 0)) for p in taken]
+                packets = itertools.islice(container.demux(video=0), 21)
+                return [(p.is_keyframe, float((p.pts or 0) * (p.time_base or 0))) for p in packets]
 
         async with asyncio.timeout(T_S):
-            first, second = await asyncio.to_thread(keyframe_times)
-    assert second - first == pytest.approx(2.0, abs=0.35)  # ticks a busy machine left out
+            packets = await asyncio.to_thread(first_packets)
+    assert [keyframe for keyframe, _ in packets] == [True, *[False] * 19, True]
+    assert packets[20][1] - packets[0][1] > 1.99  # more where a busy machine left ticks out
 
 
 async def test_a_loop_is_served_under_all_its_paths_and_starts_again() -> None:
@@ -228,6 +228,7 @@ async def test_a_stalled_camera_talks_and_sends_no_picture_until_cleared() -> No
             await camera.wait_for_picture(stalled_ns + 200_000_000)
             async with RtspClient(camera.server.port) as late:
                 await late.play()
+                assert (await late.ask("OPTIONS")).status == 200
                 assert late.packets == []
             assert (await client.ask("OPTIONS")).status == 200
             assert client.packets == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import stat
 import sys
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import pytest
 from simulators import control as control_module
 from simulators.control import ControlClient, ControlError, ControlTable, Reply, Request, Verb, obey
 from simulators.device import Device, told_to_quit
-from tests.simulators.waiting import T_S, is_there
+from tests.simulators.waiting import T_S, is_there, until
 
 
 class Echo(Device):
@@ -261,6 +262,21 @@ async def test_the_end_of_input_is_no_order_to_quit(tmp_path: Path) -> None:
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_quit_counts_as_a_word_of_its_own_and_may_come_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, teller = os.pipe()
+    with os.fdopen(told) as stdin, os.fdopen(teller, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(T_S):
+            waiting = group.create_task(told_to_quit(), name="quit")
+            for piece in (b"acquit\n", b"qu", b"it\n"):
+                await until(lambda: not select.select([told], [], [], 0)[0])
+                assert not waiting.done()
+                pipe.write(piece)
+            await waiting
 
 
 async def test_a_device_without_a_usable_stdin_runs_on(
