@@ -176,6 +176,14 @@ class OperatorStore:
             *_values(operator),
         )
 
+    async def set_language(self, name: str, language: str) -> None:
+        await self._write("UPDATE operator SET language = ? WHERE name = ?", language, name)
+
+    async def set_password(self, name: str, password_hash: str) -> None:
+        """Chosen by the operator: a first password that had to be changed now has been."""
+        sql = "UPDATE operator SET password_hash = ?, must_change_password = 0 WHERE name = ?"
+        await self._write(sql, password_hash, name)
+
     async def operator(self, name: str) -> Operator | None:
         rows = await self._rows(f"{_OPERATOR} WHERE name = ?", name)
         return _operator_of(rows[0]) if rows else None
@@ -239,6 +247,11 @@ class OperatorStore:
         sql = "DELETE FROM session WHERE operator = ? AND token_sha256 <> ?"
         await self._write(sql, operator, _digest(token))
 
+    def ends_ms(self, session: Session) -> int:
+        """When the session ends by the wall's clock, however busy it is."""
+        now = self._clock.now()
+        return now.wall_ms + self._life_ms - age_ms(session.begun, now)
+
     def _holds(self, session: Session, now: Stamp) -> bool:
         begun, seen = age_ms(session.begun, now), age_ms(session.seen, now)
         return 0 <= begun < self._life_ms and 0 <= seen < self._idle_ms
@@ -247,7 +260,8 @@ class OperatorStore:
         await self._write(
             """DELETE FROM session WHERE ?4 <=
             CASE WHEN begun_boot = ?1 THEN (?2 - begun_ns) / 1000000 ELSE ?3 - begun_ms END
-            OR ?5 <= CASE WHEN seen_boot = ?1 THEN (?2 - seen_ns) / 1000000 ELSE ?3 - seen_ms END""",
+            OR ?5 <=
+            CASE WHEN seen_boot = ?1 THEN (?2 - seen_ns) / 1000000 ELSE ?3 - seen_ms END""",
             now.boot_id,
             now.monotonic_ns,
             now.wall_ms,

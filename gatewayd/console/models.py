@@ -1,0 +1,271 @@
+"""What goes over HTTP: the bodies that are taken and the views that are given. Owns their shape.
+
+A person's phone is in no view: revealing it is an act of its own. Times are milliseconds since
+1970 UTC by the box's clock (`*_ms`), and say whether that clock could be trusted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gatewayd.domain.events import Outcome
+from gatewayd.domain.model import (
+    AlarmKind,
+    CredentialKind,
+    Direction,
+    DoorMode,
+    Priority,
+    Reason,
+    RuleResult,
+)
+from gatewayd.store.operators import MAX_PASSWORD, Role
+
+Language = Literal["zh-CN", "en"]
+MIN_PASSWORD = 10
+MAX_REASON = 200
+
+
+class Body(BaseModel):
+    """What is taken: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class View(BaseModel):
+    """What is given."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+# ------------------------------------------------------------------------------ log-in
+
+
+class Login(Body):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    password: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD, repr=False)]
+
+
+class LanguageChoice(Body):
+    language: Language
+
+
+class PasswordChange(Body):
+    current: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD, repr=False)]
+    new: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD, repr=False)] = Field(
+        description=f"At least {MIN_PASSWORD} characters, and not the present one."
+    )
+
+
+class SiteView(View):
+    id: str
+    name: str
+    gateway: str
+    time_zone: str = Field(description="IANA name; pages show times in it.")
+
+
+class SessionView(View):
+    """Who is signed in, and what the page needs to know before it shows anything."""
+
+    operator: str
+    role: Role
+    language: Language
+    must_change_password: bool
+    ends_ms: int = Field(description="When the session ends however busy it is.")
+    may: list[str] = Field(description='The routes this role may use, as "METHOD /path".')
+    site: SiteView
+    version: str
+
+
+# ----------------------------------------------------------------------------- entries
+
+
+class Named(View):
+    id: str
+    name: str
+
+
+class PersonView(View):
+    """What a guard needs of a person to check who stands there."""
+
+    id: str
+    name: str
+    role: str
+    building: str
+    unit: str
+    room: str
+    photo: str
+
+
+class CredentialView(View):
+    kind: CredentialKind
+    masked: str = Field(description="All but the last characters covered.")
+
+
+class PictureView(View):
+    camera: Named
+    url: str
+    age_ms: int = Field(description="The moment of the event minus that of the picture.")
+
+
+class TraceView(View):
+    rule: str
+    saw: str
+    result: RuleResult
+
+
+class EntryView(View):
+    """One decision at an access point, with what is known of it by now."""
+
+    seq: int
+    wall_ms: int
+    wall_trusted: bool
+    decision: Literal["granted", "denied"]
+    reason: Reason
+    detail: dict[str, str] = Field(description="What the reason's sentence needs.")
+    door: Named
+    access_point: Named
+    direction: Direction
+    person: PersonView | None = Field(description="None: nobody's credential, or no longer listed.")
+    place: str = Field(description="Building-unit-room as it was journaled.")
+    credential: CredentialView
+    outcome: Outcome | None = Field(description="What came of a grant; None: not yet, or a denial.")
+    recorded_late: bool
+    pictures: list[PictureView]
+    whitelist_revision: int
+
+
+class EntryDetail(EntryView):
+    trace: list[TraceView] = Field(description="Each rule that was tried, in order.")
+
+
+class EntryPage(View):
+    """Newest first. `next_before` is the cursor of the page before; None: that was the last."""
+
+    epoch: str
+    last_seq: int = Field(description="Streaming on from here leaves no gap.")
+    entries: list[EntryView]
+    next_before: int | None
+
+
+# ---------------------------------------------------------------------- doors and alarms
+
+
+class DoorView(View):
+    id: str
+    name: str
+    phase: Literal["secure", "unlocked", "open", "held_warning", "held", "forced"]
+    mode: DoorMode
+    unlocked: bool
+    open: bool | None = Field(description="None: it can't be seen now.")
+    online: bool
+
+
+class DoorList(View):
+    doors: list[DoorView]
+
+
+class Order(Body):
+    """An order that moves doors. The reason is journaled with the operator's name."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
+
+
+class OrderResult(View):
+    seq: int = Field(description="Where the order stands in the journal.")
+    outcome: Outcome
+
+
+class DoorOutcome(View):
+    door_id: str
+    outcome: Outcome
+
+
+class ModeResult(View):
+    seq: int = Field(description="Where the order stands in the journal.")
+    doors: list[DoorOutcome]
+
+
+class AlarmView(View):
+    alarm_id: str
+    kind: AlarmKind
+    priority: Priority
+    about: Named = Field(description="The door, device or part of the system that it is about.")
+    detail: str
+    raised_ms: int
+    raised_seq: int
+    active: bool = Field(description="False: it is over, and waits for an acknowledgement only.")
+    acknowledged_by: str | None
+    repeats: int
+    pictures: list[PictureView]
+
+
+class AlarmList(View):
+    """Unacknowledged first, then by priority, then the oldest."""
+
+    alarms: list[AlarmView]
+
+
+class Note(Body):
+    note: Annotated[str, Field(max_length=MAX_REASON)] = ""
+
+
+# ------------------------------------------------------------------------------- system
+
+
+class LinkView(View):
+    state: Literal["alone", "connecting", "online", "stopped"] = Field(
+        description="'alone': this box has no line to a centre in its settings."
+    )
+    since_ms: int
+    protocol: str = Field(description='"MQTT 5", "MQTT 3.1.1", or empty.')
+    detail: str
+
+
+class WhitelistView(View):
+    revision: int
+    credentials: int
+
+
+class StateView(View):
+    """All that is true now and not in the journal: what the stream sends when it begins, and then
+    every few seconds."""
+
+    epoch: str = Field(description="Changes only where the journal was replaced.")
+    last_seq: int
+    wall_ms: int
+    wall_trusted: bool
+    doors: list[DoorView]
+    alarms: list[AlarmView]
+    link: LinkView
+    whitelist: WhitelistView
+
+
+class DeviceView(View):
+    id: str
+    name: str
+    kind: Literal["reader", "controller", "camera"]
+    driver: str
+    online: bool
+    detail: str
+
+
+class DiskView(View):
+    free_bytes: int
+    total_bytes: int
+    low_bytes: int = Field(description="Less free than this raises an alarm.")
+
+
+class SystemView(View):
+    version: str
+    started_ms: int
+    wall_ms: int
+    wall_trusted: bool
+    whitelist: WhitelistView
+    link: LinkView
+    outbox: dict[str, int] = Field(description="Events not yet acknowledged, by stream.")
+    journal_epoch: str
+    journal_last_seq: int
+    disk: DiskView
+    devices: list[DeviceView]

@@ -1,0 +1,236 @@
+"""Doors and alarms: what stands, and the orders an operator may give.
+
+An order is journaled before anything moves, carried out once per Idempotency-Key, and answered
+with what came of it. Must not decide whether a door may open: its mode does, behind the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path
+
+from gatewayd.console.auth import SignedIn
+from gatewayd.console.context import Console, ConsoleDep, Who
+from gatewayd.console.models import (
+    AlarmList,
+    AlarmView,
+    DoorList,
+    DoorOutcome,
+    ModeResult,
+    Note,
+    Order,
+    OrderResult,
+)
+from gatewayd.console.permissions import PREFIX
+from gatewayd.console.problems import ProblemError, responses
+from gatewayd.domain.alarm import OpenAlarm
+from gatewayd.domain.events import (
+    AlarmAcknowledged,
+    Cause,
+    CauseKind,
+    OperatorOrdered,
+    Outcome,
+)
+from gatewayd.domain.model import DoorId, DoorMode
+from gatewayd.domain.ports import JournalError
+
+router = APIRouter(prefix=PREFIX)
+
+DOOR_TIMEOUT_S = 10.0  # the door's own time-out is 2 s; this one only ends a wait that has no end
+RECENT_ACKNOWLEDGEMENTS = 200
+ALL_DOORS = "*"
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{8,64}$",
+        description="Required: new for each order; the same again returns the first result.",
+    ),
+]
+_ORDER_ERRORS = (
+    "idempotency-key-missing",
+    "foreign-origin",
+    "idempotency-key-reused",
+    "journal-unavailable",
+    "interrupted",
+)
+
+
+# ----------------------------------------------------------------------------------- doors
+
+
+@router.get("/doors", summary="Every door as it stands", tags=["doors"])
+async def doors(_who: Who, console: ConsoleDep) -> DoorList:
+    return DoorList(doors=console.views.all_doors())
+
+
+@router.post(
+    "/doors/lockdown",
+    summary="Lock every door down",
+    tags=["doors"],
+    responses=responses(*_ORDER_ERRORS, "door-silent"),
+)
+async def lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None) -> ModeResult:
+    """No card and no order opens a door until the lockdown is lifted; the exit buttons still do."""
+
+    async def act() -> ModeResult:
+        every = [status.door_id for status in console.deps.doors.all_status()]
+        return await _set_modes(console, who, order.reason, "lockdown", every)
+
+    return await console.repeats.once(
+        who.session.id, _key(key), f"lockdown {order}", ModeResult, act
+    )
+
+
+@router.post(
+    "/doors/lift-lockdown",
+    summary="Lift the lockdown",
+    tags=["doors"],
+    responses=responses(*_ORDER_ERRORS, "door-silent"),
+)
+async def lift_lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None) -> ModeResult:
+    """The doors that are locked down are locked as usual again; others stay as they are."""
+
+    async def act() -> ModeResult:
+        down = [
+            status.door_id
+            for status in console.deps.doors.all_status()
+            if status.mode is DoorMode.LOCKED_DOWN
+        ]
+        return await _set_modes(console, who, order.reason, "lift_lockdown", down)
+
+    return await console.repeats.once(who.session.id, _key(key), f"lift {order}", ModeResult, act)
+
+
+@router.post(
+    "/doors/{door_id}/unlock",
+    summary="Open one door for one passage",
+    tags=["doors"],
+    responses=responses(*_ORDER_ERRORS, "no-such-door", "door-silent"),
+)
+async def unlock(
+    door_id: Annotated[str, Path(max_length=32)],
+    order: Order,
+    who: Who,
+    console: ConsoleDep,
+    key: Key = None,
+) -> OrderResult:
+    """Unlocks for the door's own time. `refused`: its mode forbids it; `failed`: unconfirmed."""
+    if door_id not in console.views.doors:
+        raise ProblemError("no-such-door", f"the settings have no door {door_id!r}")
+
+    async def act() -> OrderResult:
+        name, reason = who.operator.name, order.reason
+        seq = await console.deps.journal.append(OperatorOrdered(name, "open", door_id, reason))
+        cause = Cause(CauseKind.OPERATOR, name, reason)
+        try:
+            async with asyncio.timeout(DOOR_TIMEOUT_S):
+                outcome = await console.deps.doors.unlock(DoorId(door_id), cause)
+        except TimeoutError:
+            raise _silent(door_id) from None
+        return OrderResult(seq=seq, outcome=outcome)
+
+    what = f"open {door_id} {order}"
+    return await console.repeats.once(who.session.id, _key(key), what, OrderResult, act)
+
+
+async def _set_modes(
+    console: Console, who: SignedIn, reason: str, action: str, door_ids: Sequence[DoorId]
+) -> ModeResult:
+    """One order in the journal, then all doors at once: a lockdown must not go door by door."""
+    name = who.operator.name
+    mode = DoorMode.LOCKED_DOWN if action == "lockdown" else DoorMode.LOCKED
+    seq = await console.deps.journal.append(OperatorOrdered(name, action, ALL_DOORS, reason))
+    cause = Cause(CauseKind.OPERATOR, name, reason)
+
+    async def one(door_id: DoorId) -> DoorOutcome:
+        try:
+            outcome = await console.deps.doors.set_mode(door_id, mode, cause)
+        except JournalError:
+            outcome = Outcome.FAILED
+        return DoorOutcome(door_id=door_id, outcome=outcome)
+
+    try:
+        async with asyncio.timeout(DOOR_TIMEOUT_S), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(d), name=f"{action} {d}") for d in door_ids]
+    except TimeoutError:
+        raise _silent(ALL_DOORS) from None
+    return ModeResult(seq=seq, doors=[task.result() for task in tasks])
+
+
+def _silent(door_id: str) -> ProblemError:
+    return ProblemError("door-silent", f"look at door {door_id} before you repeat the order")
+
+
+def _key(key: str | None) -> str:
+    if key is None:
+        raise ProblemError("idempotency-key-missing", "send a new Idempotency-Key with each order")
+    return key
+
+
+# ---------------------------------------------------------------------------------- alarms
+
+
+@router.get(
+    "/alarms",
+    summary="Every open alarm",
+    tags=["alarms"],
+    responses=responses("journal-unavailable"),
+)
+async def alarms(_who: Who, console: ConsoleDep) -> AlarmList:
+    return AlarmList(alarms=await console.views.alarms(console.deps.alarms.open_alarms))
+
+
+@router.post(
+    "/alarms/{alarm_id}/acknowledge",
+    summary="Take an alarm",
+    tags=["alarms"],
+    responses=responses(*_ORDER_ERRORS, "no-such-alarm", "already-acknowledged"),
+)
+async def acknowledge(
+    alarm_id: Annotated[str, Path(max_length=64)],
+    note: Note,
+    who: Who,
+    console: ConsoleDep,
+    key: Key = None,
+) -> AlarmView:
+    """Of two who act at once exactly one wins; the other is told who did."""
+
+    async def act() -> AlarmView:
+        alarm = await _acknowledge(console, alarm_id, who.operator.name, note.note)
+        return (await console.views.alarms(lambda: [alarm]))[0]
+
+    what = f"acknowledge {alarm_id} {note}"
+    return await console.repeats.once(who.session.id, _key(key), what, AlarmView, act)
+
+
+async def _acknowledge(console: Console, alarm_id: str, name: str, note: str) -> OpenAlarm:
+    try:
+        alarm = await console.deps.alarms.acknowledge(alarm_id, name, note)
+    except KeyError:
+        winner = await _acknowledged_by(console, alarm_id)
+        if winner is None:
+            raise ProblemError("no-such-alarm", "it may be over; load the list again") from None
+        raise _lost(winner) from None
+    if alarm.acknowledged_by not in {None, name}:
+        raise _lost(alarm.acknowledged_by or "")
+    return alarm
+
+
+async def _acknowledged_by(console: Console, alarm_id: str) -> str | None:
+    """Who took an alarm that is no longer open: one that was over when it was taken."""
+    recent = await console.deps.journal.entries_before(
+        None, RECENT_ACKNOWLEDGEMENTS, kinds={AlarmAcknowledged.KIND}
+    )
+    for entry in recent:
+        if isinstance(entry.event, AlarmAcknowledged) and entry.event.alarm_id == alarm_id:
+            return entry.event.operator
+    return None
+
+
+def _lost(winner: str) -> ProblemError:
+    return ProblemError("already-acknowledged", f"{winner} was first", {"winner": winner})

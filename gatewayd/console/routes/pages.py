@@ -1,0 +1,45 @@
+"""The two pages: the log-in and the console. Owns no data: the page asks the API for it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gatewayd.console.context import Console, ConsoleDep
+
+router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
+
+_templates = Environment(
+    loader=FileSystemLoader(str(files("gatewayd.console") / "templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+)
+
+
+@router.get("/", summary="The console's page", response_class=HTMLResponse)
+async def console_page(request: Request, console: ConsoleDep) -> Response:
+    """Whoever is not signed in is shown to the log-in."""
+    who = await console.auth.signed_in(request)
+    if who is None:
+        return RedirectResponse("/login", 303)
+    return _page(console, "console.html", who.operator.language)
+
+
+@router.get("/login", summary="The log-in page", response_class=HTMLResponse)
+async def login_page(request: Request, console: ConsoleDep) -> Response:
+    """In the browser's language."""
+    language, _ = console.texts.of(request.headers.get("accept-language", ""))
+    return _page(console, "login.html", language)
+
+
+def _page(console: Console, template: str, language: str) -> Response:
+    rendered = _templates.get_template(template).render(
+        language=language,
+        t=console.texts.by_language[language],
+        site=console.deps.settings.site.name,
+        gateway=console.deps.settings.site.gateway,
+    )
+    return HTMLResponse(rendered)

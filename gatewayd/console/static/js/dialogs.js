@@ -1,0 +1,198 @@
+// What asks before it acts: a door and a reason, a lockdown twice over, a note, a picture, the keys.
+// @ts-check
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { t } from "./i18n.js";
+import { DOOR_ICON, Icon } from "./icons.js";
+import { acknowledge, openDoor, setLockdown } from "./orders.js";
+import { change, state } from "./store.js";
+import { doorState } from "./words.js";
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz";
+const REASONS = { open: 5, lockdown: 4, lift: 3 };
+
+export const closeDialog = () => change({ dialog: null });
+
+/** @param {{ dialog: any }} props */
+export function Dialog({ dialog }) {
+  const kinds = { open: OpenDialog, lockdown: LockdownDialog, note: NoteDialog, picture: PictureDialog, keys: KeysDialog };
+  const Kind = kinds[/** @type {keyof typeof kinds} */ (dialog.kind)];
+  return html`<${Kind} ...${dialog} />`;
+}
+
+/**
+ * A modal dialog: the browser keeps the focus inside and gives it back.
+ * @param {{ title: string, children?: any, onKey?: (key: string) => boolean, wide?: boolean }} props
+ */
+function Modal({ title, children, onKey, wide }) {
+  const element = useRef(null);
+  useEffect(() => {
+    const dialog = /** @type {HTMLDialogElement} */ (/** @type {unknown} */ (element.current));
+    const before = document.activeElement;
+    dialog.showModal();
+    return () => {
+      dialog.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  /** @param {KeyboardEvent} event */
+  const keyed = (event) => {
+    const typing = event.target instanceof HTMLInputElement;
+    if (typing || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (onKey?.(event.key.toLowerCase())) event.preventDefault();
+  };
+  /** @param {Event} event */
+  const cancel = (event) => {
+    event.preventDefault();
+    closeDialog();
+  };
+  return html`
+    <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby="dialog-title"
+      onKeyDown=${keyed} onCancel=${cancel}>
+      <div class="dialog-head">
+        <h2 id="dialog-title">${title}</h2>
+        <button class="quiet" onClick=${closeDialog}>${t("common.close")} <kbd aria-hidden="true">Esc</kbd></button>
+      </div>
+      ${children}
+    </dialog>
+  `;
+}
+
+/** A door by its letter, then the reason by its digit. @param {{ door?: any }} props */
+function OpenDialog({ door: given }) {
+  const [door, choose] = useState(given || null);
+  if (door) {
+    const title = t("open.reason_title", { door: door.name });
+    return html`<${ReasonStep} key="reason" kind="open" title=${title} hint=${t("open.reason_hint")}
+      submit=${t("open.submit")} take=${(/** @type {string} */ reason) => openDoor(door, reason)} />`;
+  }
+  const onKey = (/** @type {string} */ key) => {
+    const chosen = key.length === 1 ? state.doors[LETTERS.indexOf(key)] : undefined;
+    if (chosen) choose(chosen);
+    return Boolean(chosen);
+  };
+  return html`
+    <${Modal} key="door" title=${t("open.title")} onKey=${onKey}>
+      <ul class="choices two">${state.doors.map((one, at) => html`
+        <li key=${one.id}><button class="choice" onClick=${() => choose(one)}>
+          <kbd>${LETTERS[at]?.toUpperCase()}</kbd>
+          <span class="choice-text">${one.name}</span>
+          <${Icon} name=${DOOR_ICON[doorState(one)]} />
+          <span class="choice-note">${t(`doorstate.${doorState(one)}`)}</span>
+        </button></li>`)}
+      </ul>
+      <p class="hint">${t("open.hint")}</p>
+    <//>
+  `;
+}
+
+/**
+ * Numbered reasons, and one that is written.
+ * @param {{ kind: "open" | "lockdown" | "lift", title: string, hint: string, submit: string,
+ *   take: (reason: string) => void }} props
+ */
+function ReasonStep({ kind, title, hint, submit, take }) {
+  const [written, write] = useState("");
+  const input = useRef(null);
+  const reasons = Array.from({ length: REASONS[kind] }, (_, at) => t(`${kind}.reason.${at + 1}`));
+  const onKey = (/** @type {string} */ key) => {
+    if (key === "0") /** @type {any} */ (input.current)?.focus();
+    const reason = reasons[Number(key) - 1];
+    if (reason) take(reason);
+    return key === "0" || Boolean(reason);
+  };
+  const send = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (written.trim()) take(written.trim());
+  };
+  return html`
+    <${Modal} title=${title} onKey=${onKey}>
+      <p class="lead">${hint}</p>
+      <ol class="choices">${reasons.map((reason, at) => html`
+        <li key=${at}><button class="choice" onClick=${() => take(reason)}>
+          <kbd>${at + 1}</kbd><span class="choice-text">${reason}</span></button></li>`)}
+      </ol>
+      <form class="other" onSubmit=${send}>
+        <kbd aria-hidden="true">0</kbd>
+        <input ref=${input} value=${written} maxlength="200" aria-label=${t("open.other_label")}
+          placeholder=${t("open.other")} onInput=${(/** @type {any} */ event) => write(event.target.value)} />
+        <button class="primary" disabled=${!written.trim()}>${submit}</button>
+      </form>
+    <//>
+  `;
+}
+
+/** A reason, and then once more "yes". @param {{ what: "lockdown" | "lift" }} props */
+function LockdownDialog({ what }) {
+  const [reason, take] = useState("");
+  const down = state.doors.filter((door) => door.mode === "LockedDown").length;
+  const count = what === "lockdown" ? state.doors.length : down;
+  if (!reason) {
+    return html`<${ReasonStep} key="reason" kind=${what} title=${t(`${what}.title`, { count })}
+      hint=${t(`${what}.lead`)} submit=${t(`${what}.confirm`)} take=${take} />`;
+  }
+  const act = () => setLockdown(what, reason);
+  const onKey = (/** @type {string} */ key) => {
+    if (key === "y") act();
+    return key === "y";
+  };
+  return html`
+    <${Modal} key="confirm" title=${t(`${what}.confirm_title`, { count })} onKey=${onKey}>
+      <p class="lead">${t(`${what}.confirm_lead`, { reason })}</p>
+      <div class="actions">
+        <button class="primary danger" onClick=${act}><kbd>Y</kbd> ${t(`${what}.confirm`)}</button>
+        <button onClick=${closeDialog}>${t("common.cancel")}</button>
+      </div>
+    <//>
+  `;
+}
+
+/** @param {{ alarm: any }} props */
+function NoteDialog({ alarm }) {
+  const [note, write] = useState("");
+  const send = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    acknowledge(alarm, note.trim());
+  };
+  const title = t("alarms.note_title", { alarm: `${t(`alarm.${alarm.kind}`)} · ${alarm.about.name}` });
+  return html`
+    <${Modal} title=${title}>
+      <form class="stacked" onSubmit=${send}>
+        <label>${t("alarms.note_label")}
+          <input value=${note} maxlength="200" autofocus
+            onInput=${(/** @type {any} */ event) => write(event.target.value)} /></label>
+        <div class="actions"><button class="primary">${t("alarms.acknowledge")}</button></div>
+      </form>
+    <//>
+  `;
+}
+
+/** @param {{ picture: any, title: string }} props */
+const PictureDialog = ({ picture, title }) => html`
+  <${Modal} title=${title} wide=${true} onKey=${(/** @type {string} */ key) => key === "p" && (closeDialog(), true)}>
+    <img class="large-picture" src=${picture.url} alt=${title} />
+  <//>
+`;
+
+const KEYS = [
+  ["1 – 4", "screens"],
+  ["O", "open"],
+  ["A", "alarm"],
+  ["↑ ↓", "move"],
+  ["Enter", "pick"],
+  ["F", "filter"],
+  ["J", "now"],
+  ["P", "picture"],
+  ["M", "mute"],
+  ["T", "theme"],
+  ["L", "language"],
+  ["Esc", "escape"],
+  ["?", "help"],
+];
+
+const KeysDialog = () => html`
+  <${Modal} title=${t("keys.title")}>
+    <dl class="keys">${KEYS.map(([key, name]) => html`
+      <div key=${name}><dt><kbd>${key}</kbd></dt><dd>${t(`keys.${name}`)}</dd></div>`)}
+    </dl>
+  <//>
+`;

@@ -1,0 +1,72 @@
+// What an operator may do, and how it is told what came of it. Owns no element.
+// @ts-check
+import { order } from "./api.js";
+import { t } from "./i18n.js";
+import { change, notify, state, waitingAlarms } from "./store.js";
+import { tell } from "./stream.js";
+
+/** @param {string} route "POST /api/v1/…" as the session lists it */
+export const may = (route) => state.session.may.includes(route);
+export const mayLockDown = () => may("POST /api/v1/doors/lockdown");
+
+/** @param {any} door @param {string} reason */
+export async function openDoor(door, reason) {
+  change({ dialog: null });
+  try {
+    const done = await order(`/doors/${encodeURIComponent(door.id)}/unlock`, { reason });
+    const tone = done.outcome === "unlocked" ? "good" : "bad";
+    const outcome = t(`outcome.${done.outcome}`);
+    notify(tone, t("open.done", { door: door.name, outcome }));
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** @param {"lockdown" | "lift"} what @param {string} reason */
+export async function setLockdown(what, reason) {
+  change({ dialog: null });
+  const path = what === "lockdown" ? "/doors/lockdown" : "/doors/lift-lockdown";
+  try {
+    const done = await order(path, { reason });
+    const failed = done.doors.filter((/** @type {any} */ one) => one.outcome !== "unlocked");
+    const names = failed.map((/** @type {any} */ one) => doorName(one.door_id)).join(", ");
+    if (failed.length) notify("bad", t("order.partly", { failed: failed.length, doors: names }));
+    else notify("good", t(`${what}.done`, { count: done.doors.length }));
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** @param {string} id */
+const doorName = (id) => state.doors.find((door) => door.id === id)?.name || id;
+
+/** @param {any} alarm @param {string} [note] */
+export async function acknowledge(alarm, note = "") {
+  change({ dialog: null });
+  try {
+    const taken = await order(`/alarms/${encodeURIComponent(alarm.alarm_id)}/acknowledge`, { note });
+    const alarms = state.alarms.map((one) => (one.alarm_id === taken.alarm_id ? taken : one));
+    change({ alarms: alarms.filter((one) => one.active || one.acknowledged_by === null) });
+    notify("good", t("alarms.done", { alarm: t(`alarm.${alarm.kind}`) }));
+  } catch (error) {
+    tell(error);
+  }
+  focusFirstAlarm();
+}
+
+/** Enter takes it: the most urgent alarm's button has the focus. */
+export function focusFirstAlarm() {
+  const first = waitingAlarms()[0];
+  setTimeout(() => {
+    if (state.screen !== "alarms" || state.dialog) return;
+    const button = first && document.getElementById(`take-${first.alarm_id}`);
+    (button || document.getElementById("alarms-title"))?.focus();
+  });
+}
+
+/** @param {"live" | "doors" | "alarms" | "system"} screen */
+export function show(screen) {
+  change({ screen });
+  if (screen === "alarms") focusFirstAlarm();
+  else setTimeout(() => document.querySelector("main h1")?.focus());
+}

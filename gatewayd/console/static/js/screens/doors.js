@@ -1,0 +1,87 @@
+// Every door as it stands, and what may be done with it.
+// @ts-check
+import { html } from "../../vendor/htm-preact.js";
+import { t } from "../i18n.js";
+import { DOOR_ICON, Icon } from "../icons.js";
+import { mayLockDown } from "../orders.js";
+import { change, state } from "../store.js";
+import { DOOR_TONE, contactOf, doorState, isOdd } from "../words.js";
+
+export const DoorsScreen = () => html`
+  <section class="screen">
+    <div class="screen-head">
+      <h1 tabindex="-1">${t("doors.title")}</h1>
+      <p class="summary">${summary()}</p>
+      ${mayLockDown() && html`<${LockdownButtons} />`}
+    </div>
+    ${state.doors.length === 0 && html`<p class="empty">${t("doors.empty")}</p>`}
+    <ul class="tiles" onKeyDown=${moveInTiles}>
+      ${state.doors.map((door) => html`<${Tile} key=${door.id} door=${door} />`)}
+    </ul>
+  </section>
+`;
+
+function summary() {
+  if (!state.connected) return t("lost.doors");
+  const odd = state.doors.filter(isOdd).length;
+  return t(odd ? "doors.summary" : "doors.summary_ok", { total: state.doors.length, odd });
+}
+
+function LockdownButtons() {
+  const down = state.doors.some((door) => door.mode === "LockedDown");
+  const all = state.doors.length > 0 && state.doors.every((door) => door.mode === "LockedDown");
+  return html`
+    <div class="head-actions">
+      ${down && html`<button disabled=${!state.connected} onClick=${() => ask("lift")}>
+        <${Icon} name="unlocked" />${t("doors.lift")}</button>`}
+      ${!all && html`<button class="danger" disabled=${!state.connected} onClick=${() => ask("lockdown")}>
+        <${Icon} name="lockdown" />${t("doors.lockdown")}</button>`}
+    </div>
+  `;
+}
+
+/** @param {"lockdown" | "lift"} what */
+const ask = (what) => change({ dialog: { kind: "lockdown", what } });
+
+/** A door that can't be seen now is shown as unknown, never as what it was.
+ * @param {{ door: any }} props */
+function Tile({ door }) {
+  const known = state.connected;
+  const now = doorState(door);
+  const words = t(`doorstate.${now}`);
+  return html`
+    <li class=${`tile ${known ? DOOR_TONE[now] : "off"}`} data-door=${door.id} data-state=${known ? now : "unknown"}>
+      <div class="tile-head">
+        <span class="tile-icon"><${Icon} name=${known ? DOOR_ICON[now] : "offline"} /></span>
+        <div>
+          <h2>${door.name}</h2>
+          <p class="tile-state">${known ? words : t("doors.unknown")}</p>
+        </div>
+      </div>
+      <div class="tile-foot">
+        <p class="tile-facts">${known
+          ? html`<span>${t(`mode.${door.mode}`)}</span><span>${contactOf(door)}</span>`
+          : html`<span>${t("doors.last_known", { state: words })}</span>`}</p>
+        <button class="tile-open" disabled=${!known} onClick=${() => change({ dialog: { kind: "open", door } })}
+          aria-label=${t("live.open_door", { door: door.name })}>${t("doors.open")}</button>
+      </div>
+    </li>
+  `;
+}
+
+/** Arrows from tile to tile. @param {KeyboardEvent} event */
+function moveInTiles(event) {
+  /** @type {Record<string, number>} */
+  const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: perRow(), ArrowUp: -perRow() };
+  const step = steps[event.key];
+  if (step === undefined) return;
+  const buttons = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".tile-open")]);
+  const at = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  event.preventDefault();
+  buttons[Math.min(Math.max(at + step, 0), buttons.length - 1)]?.focus();
+}
+
+function perRow() {
+  const tiles = [...document.querySelectorAll(".tile")].map((tile) => tile.getBoundingClientRect().top);
+  return tiles.filter((top) => top === tiles[0]).length;
+}

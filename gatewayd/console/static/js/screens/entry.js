@@ -1,0 +1,143 @@
+// One entry, large: the picture, who, where, the verdict in a sentence and the next step.
+// @ts-check
+import { html, useEffect, useState } from "../../vendor/htm-preact.js";
+import { get } from "../api.js";
+import { clockTime, moment, t } from "../i18n.js";
+import { Icon, VERDICT_ICON } from "../icons.js";
+import { change, state } from "../store.js";
+import { nameOf, placeOf, reasonOf, verdictOf } from "../words.js";
+import { toNow } from "./live.js";
+
+const FRESH_MS = 8_000; // a picture that has not come by then does not come
+
+/** @param {any} entry */
+const mayStillCome = (entry) =>
+  Date.now() + state.clockOffset - entry.wall_ms < FRESH_MS && entry.pictures.length === 0;
+
+/** @param {{ entry: any }} props */
+export function Thumbnail({ entry }) {
+  const picture = entry.pictures[0];
+  if (!picture) return html`<span class="thumb empty-thumb"><${Icon} name="camera" /></span>`;
+  return html`<span class="thumb"><img src=${picture.url} alt="" loading="lazy" decoding="async" /></span>`;
+}
+
+/** @param {any} entry */
+export function enlarge(entry) {
+  const picture = entry?.pictures[0];
+  if (!picture) return;
+  const title = t("live.picture_of", { camera: picture.camera.name, time: moment(entry.wall_ms) });
+  change({ dialog: { kind: "picture", picture, title } });
+}
+
+/** @param {{ entry: any }} props */
+export function EntryPanel({ entry }) {
+  if (!entry) return html`<aside class="panel"></aside>`;
+  const verdict = verdictOf(entry);
+  const reason = reasonOf(entry);
+  return html`
+    <aside class=${`panel ${verdict}`} aria-label=${t("live.details")}>
+      <${Picture} entry=${entry} />
+      <div class="panel-verdict">
+        <${Icon} name=${VERDICT_ICON[verdict]} />
+        <strong>${t(`verdict.${verdict}`)}</strong>
+        ${entry.decision === "denied" && html`<span>${reason.short}</span>`}
+        ${state.pinned === entry.seq && html`<button class="follow" onClick=${toNow}>${t("live.follow")}</button>`}
+      </div>
+      <div class="panel-body">
+        <${Who} entry=${entry} />
+        ${entry.decision === "denied" && html`<${Reason} reason=${reason} />`}
+        ${entry.recorded_late && html`<p class="remark">${t("live.late")}</p>`}
+        ${!entry.wall_trusted && html`<p class="remark">${t("live.clock")}</p>`}
+        <${OpenHere} entry=${entry} />
+        <${Facts} entry=${entry} />
+        <${Trace} key=${entry.seq} seq=${entry.seq} />
+      </div>
+    </aside>
+  `;
+}
+
+/** @param {{ entry: any }} props */
+function Picture({ entry }) {
+  const picture = entry.pictures[0];
+  if (!picture) {
+    const text = t(mayStillCome(entry) ? "live.picture_waiting" : "live.no_picture");
+    return html`<div class="panel-picture none"><${Icon} name="camera" /><span>${text}</span></div>`;
+  }
+  const caption = t("live.picture_of", { camera: picture.camera.name, time: clockTime(entry.wall_ms) });
+  return html`
+    <button class="panel-picture" onClick=${() => enlarge(entry)} aria-label=${`${t("live.enlarge")}: ${caption}`}>
+      <img src=${picture.url} alt=${caption} />
+      <span class="caption">${caption}</span>
+      <span class="enlarge"><${Icon} name="enlarge" /><kbd>P</kbd></span>
+    </button>
+  `;
+}
+
+/** The face is a place-holder with the family name until portraits come with the directory.
+ * @param {{ entry: any }} props */
+function Who({ entry }) {
+  const person = entry.person;
+  const initial = person ? [...person.name][0] : "?";
+  return html`
+    <div class="who">
+      <span class="portrait" aria-hidden="true">${initial}</span>
+      <div>
+        <p class="who-name">${nameOf(entry)}
+          ${person && html`<span class="tag">${t(`person.${person.role}`)}</span>`}</p>
+        <p class="who-place">${placeOf(entry) || (person ? t("place.none") : entry.credential.masked)}</p>
+      </div>
+    </div>
+  `;
+}
+
+/** @param {{ reason: { why: string, next: string } }} props */
+const Reason = ({ reason }) => html`
+  <div class="reason">
+    <p class="why">${reason.why}</p>
+    ${reason.next && html`<p class="next"><span class="next-label">${t("live.next_step")}</span>${reason.next}</p>`}
+  </div>
+`;
+
+/** @param {{ entry: any }} props */
+function OpenHere({ entry }) {
+  const door = state.doors.find((one) => one.id === entry.door.id);
+  if (!door || entry.decision !== "denied") return null;
+  return html`<button class="wide-button" disabled=${!state.connected}
+    onClick=${() => change({ dialog: { kind: "open", door } })}>
+    <${Icon} name="unlocked" />${t("live.open_door", { door: door.name })}</button>`;
+}
+
+/** @param {{ entry: any }} props */
+function Facts({ entry }) {
+  const facts = [
+    ["time", moment(entry.wall_ms)],
+    ["door", `${entry.door.name} · ${t(`direction.${entry.direction}`)}`],
+    ["reader", entry.access_point.name],
+    ["credential", `${t(`credential.${entry.credential.kind}`)} ${entry.credential.masked}`],
+    ["seq", entry.seq],
+    ["list", entry.whitelist_revision],
+  ];
+  return html`<dl class="facts">${facts.map(([name, value]) => html`
+    <div key=${name}><dt>${t(`live.field_${name}`)}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+/** Each rule that was tried, fetched when it is asked for. @param {{ seq: number }} props */
+function Trace({ seq }) {
+  const [open, setOpen] = useState(false);
+  const [trace, setTrace] = useState(/** @type {any[] | null} */ (null));
+  useEffect(() => {
+    if (!open) return;
+    get(`/entries/${seq}`).then((detail) => setTrace(detail.trace), () => setTrace([]));
+  }, [open]);
+  return html`
+    <details class="trace" open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.target.open)}>
+      <summary>${t("live.why")}</summary>
+      <ol>${(trace || []).map((step) => html`
+        <li key=${step.rule} class=${step.result}>
+          <${Icon} name=${step.result === "pass" ? "granted" : "denied"} />
+          <span class="sr">${t(`live.trace_${step.result}`)}</span>
+          <code>${step.rule}</code><span>${step.saw}</span></li>`)}
+      </ol>
+    </details>
+  `;
+}

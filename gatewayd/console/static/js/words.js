@@ -1,0 +1,80 @@
+// What an entry, a door or an alarm says in words. Pure: views in, texts out.
+// @ts-check
+import { has, moment, t } from "./i18n.js";
+
+/** @typedef {any} Entry an EntryView of the API */
+/** @typedef {any} Door a DoorView of the API */
+
+/** Building, unit and room as they are spoken; the journaled place where the person is gone.
+ * @param {Entry} entry */
+export function placeOf(entry) {
+  const person = entry.person;
+  if (!person || !(person.building || person.unit || person.room)) return entry.place;
+  return ["building", "unit", "room"]
+    .filter((part) => person[part])
+    .map((part) => t(`place.${part}`, { [part]: person[part] }))
+    .join(" ");
+}
+
+/** @param {Entry} entry */
+export function nameOf(entry) {
+  if (entry.person) return entry.person.name;
+  return t(entry.reason === "credential_unknown" ? "person.unknown" : "person.unlisted");
+}
+
+/** What the verdict is, with what became of the door. @param {Entry} entry */
+export function verdictOf(entry) {
+  if (entry.decision === "denied") return "denied";
+  if (entry.outcome === "failed" || entry.outcome === "refused") return entry.outcome;
+  return "granted";
+}
+
+/** The reason's sentence and the next step. @param {Entry} entry */
+export function reasonOf(entry) {
+  const seconds = { valid_from_s: "valid_from", valid_until_s: "valid_until" };
+  /** @type {Record<string, string>} */
+  const values = { door: entry.door.name, ...entry.detail };
+  for (const [key, name] of Object.entries(seconds)) {
+    const ms = Number(entry.detail[key]) * 1000;
+    // A date that no calendar reaches stays the number that it is.
+    if (entry.detail[key]) values[name] = Math.abs(ms) < 8.6e15 ? moment(ms) : entry.detail[key];
+  }
+  const code = `reason.${entry.reason}`;
+  return {
+    short: has(code) ? t(code) : entry.reason,
+    why: t(`${code}.why`, values),
+    next: has(`${code}.next`) ? t(`${code}.next`, values) : "",
+  };
+}
+
+/** The one thing that a guard must know of a door first. @param {Door} door */
+export function doorState(door) {
+  if (!door.online) return "offline";
+  if (door.phase === "forced" || door.phase === "held") return door.phase;
+  if (door.mode === "LockedDown") return "lockdown";
+  if (door.mode === "Blocked") return "blocked";
+  if (door.phase === "held_warning") return "held_warning";
+  if (door.mode === "LockedOpen" || door.mode === "Unlocked") return "free";
+  return door.phase;
+}
+
+/** How loud a state is. @type {Record<string, "calm" | "busy" | "warn" | "bad" | "off">} */
+export const DOOR_TONE = {
+  secure: "calm",
+  unlocked: "busy",
+  open: "busy",
+  free: "busy",
+  held_warning: "warn",
+  lockdown: "warn",
+  blocked: "off",
+  held: "bad",
+  forced: "bad",
+  offline: "off",
+};
+
+/** @param {Door} door */
+export const isOdd = (door) => ["warn", "bad", "off"].includes(DOOR_TONE[doorState(door)]);
+
+/** @param {Door} door */
+export const contactOf = (door) =>
+  t(door.open === null ? "doors.contact_unknown" : `doors.contact_${door.open ? "open" : "closed"}`);

@@ -1,0 +1,236 @@
+"""Joins what the journal and the ports say into what a guard reads: names, pictures, outcomes.
+
+Owns the making of views. Must not change anything, and shows no phone number and no card number.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import quote
+
+from gatewayd.console.deps import ConsoleDeps
+from gatewayd.console.models import (
+    AlarmView,
+    CredentialView,
+    DoorView,
+    EntryDetail,
+    EntryView,
+    LinkView,
+    Named,
+    PersonView,
+    PictureView,
+    StateView,
+    TraceView,
+    WhitelistView,
+)
+from gatewayd.domain.alarm import OpenAlarm
+from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Outcome
+from gatewayd.domain.model import Person, PersonId, Reason
+from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
+from gatewayd.store.rows import PictureRow
+
+log = logging.getLogger(__name__)
+
+DECISIONS = frozenset({AccessGranted.KIND, AccessDenied.KIND})
+# Outcomes follow their decisions at once; between them stand those of taps at other doors.
+NEIGHBOURS = 64
+_PROTOCOLS = {5: "MQTT 5", 4: "MQTT 3.1.1"}
+
+
+class Views:
+    def __init__(self, deps: ConsoleDeps) -> None:
+        settings = deps.settings
+        self._deps = deps
+        self.doors = {door.id: door.name for door in settings.door}
+        self._readers = {reader.id: reader.name for reader in settings.reader}
+        self._cameras = {camera.id: camera.name for camera in settings.camera}
+        boards = {board.id: board.id for board in settings.controller}
+        self.devices = {**boards, **self._cameras, **self._readers}
+        self._things = {**self.devices, **self.doors}
+
+    # --------------------------------------------------------------------------- entries
+
+    async def entries(self, decisions: Sequence[JournalEntry]) -> list[EntryView]:
+        """A view of each decision, in the order given; other entries are left out."""
+        chosen = [e for e in decisions if isinstance(e.event, AccessGranted | AccessDenied)]
+        if not chosen:
+            return []
+        outcomes = await self._outcomes(chosen)
+        pictures = await self._deps.journal.pictures_for([entry.seq for entry in chosen])
+        people = self._people(chosen)
+        return [
+            self._entry(entry, outcomes.get(entry.seq), pictures.get(entry.seq, []), people)
+            for entry in chosen
+        ]
+
+    async def entry_detail(self, entry: JournalEntry) -> EntryDetail | None:
+        """With the trace; None where the entry is no decision."""
+        views = await self.entries([entry])
+        if not views or not isinstance(entry.event, AccessGranted | AccessDenied):
+            return None
+        trace = [TraceView(rule=t.rule, saw=t.saw, result=t.result) for t in entry.event.trace]
+        return EntryDetail(**dict(views[0]), trace=trace)
+
+    async def _outcomes(self, decisions: Sequence[JournalEntry]) -> dict[int, Outcome]:
+        """By the decision's seq. Most come with one question; a page that leaves out other doors'
+        decisions asks again for the grants that are still missing."""
+        wanted = {e.seq for e in decisions if isinstance(e.event, AccessGranted)}
+        found: dict[int, Outcome] = {}
+        starts = [min(wanted)] if wanted else []
+        starts += sorted(wanted)
+        limit = len(wanted) + NEIGHBOURS
+        for start in starts:
+            if start in found or wanted <= found.keys():
+                continue
+            entries = await self._deps.journal.entries_after(
+                start, limit, kinds={AccessOutcome.KIND}
+            )
+            for entry in entries:
+                if isinstance(entry.event, AccessOutcome):
+                    found[entry.event.decision_seq] = entry.event.outcome
+            limit = NEIGHBOURS
+        return found
+
+    def _people(self, decisions: Iterable[JournalEntry]) -> dict[PersonId, Person]:
+        ids = {
+            entry.event.person_id
+            for entry in decisions
+            if isinstance(entry.event, AccessGranted | AccessDenied) and entry.event.person_id
+        }
+        try:
+            return self._deps.whitelist.people(ids)
+        except WhitelistReadError as error:
+            log.warning("entries are shown without names: %s", error)
+            return {}
+
+    def _entry(
+        self,
+        entry: JournalEntry,
+        outcome: Outcome | None,
+        pictures: Sequence[PictureRow],
+        people: dict[PersonId, Person],
+    ) -> EntryView:
+        event = entry.event
+        assert isinstance(event, AccessGranted | AccessDenied)  # noqa: S101  # `entries` chose them
+        denied = isinstance(event, AccessDenied)
+        person = people.get(event.person_id) if event.person_id else None
+        return EntryView(
+            seq=entry.seq,
+            wall_ms=entry.stamp.wall_ms,
+            wall_trusted=entry.stamp.wall_trusted,
+            decision="denied" if denied else "granted",
+            reason=event.reason if isinstance(event, AccessDenied) else Reason.GRANTED,
+            detail=dict(event.detail) if isinstance(event, AccessDenied) else {},
+            door=_named(event.door_id, self.doors),
+            access_point=_named(event.access_point_id, self._readers),
+            direction=event.direction,
+            person=None if person is None else _person(person),
+            place=event.place or (person.place if person else ""),
+            credential=CredentialView(kind=event.credential.kind, masked=event.credential.masked),
+            outcome=outcome,
+            recorded_late=isinstance(event, AccessGranted) and event.recorded_late,
+            pictures=self._pictures(pictures),
+            whitelist_revision=event.whitelist_revision,
+        )
+
+    def _pictures(self, rows: Iterable[PictureRow]) -> list[PictureView]:
+        return [
+            PictureView(
+                camera=_named(row.camera_id, self._cameras),
+                url=f"/api/v1/pictures/{quote(row.name)}",
+                age_ms=row.age_ms,
+            )
+            for row in rows
+        ]
+
+    # ----------------------------------------------------------------- doors, alarms, state
+
+    def door(self, status: DoorStatus) -> DoorView:
+        return DoorView.model_validate(
+            {
+                "id": status.door_id,
+                "name": self.doors.get(status.door_id, status.door_id),
+                "phase": status.phase,
+                "mode": status.mode,
+                "unlocked": status.unlocked,
+                "open": status.open,
+                "online": status.online,
+            }
+        )
+
+    def all_doors(self) -> list[DoorView]:
+        return [self.door(status) for status in self._deps.doors.all_status()]
+
+    async def alarms(self, open_alarms: Callable[[], Sequence[OpenAlarm]]) -> list[AlarmView]:
+        """A view of each open alarm. Asked for last of all, after the pictures were looked up, so
+        that what is shown is true at the moment this returns."""
+        seqs = [alarm.raised_seq for alarm in open_alarms()]
+        pictures = await self._deps.journal.pictures_for(seqs) if seqs else {}
+        return [self._alarm(a, pictures.get(a.raised_seq, [])) for a in open_alarms()]
+
+    def _alarm(self, alarm: OpenAlarm, pictures: Sequence[PictureRow]) -> AlarmView:
+        return AlarmView(
+            alarm_id=alarm.alarm_id,
+            kind=alarm.kind,
+            priority=alarm.priority,
+            about=_named(alarm.about, self._things),
+            detail=alarm.detail,
+            raised_ms=alarm.raised.wall_ms,
+            raised_seq=alarm.raised_seq,
+            active=alarm.active,
+            acknowledged_by=alarm.acknowledged_by,
+            repeats=alarm.repeats,
+            pictures=self._pictures(pictures),
+        )
+
+    async def state(self) -> StateView:
+        """Everything but the alarms' pictures is read after the last wait: a state that is sent at
+        once is never older than a message that went before it."""
+        deps = self._deps
+        alarms = await self.alarms(deps.alarms.open_alarms)
+        now = deps.clock.now()
+        return StateView(
+            epoch=deps.journal.epoch,
+            last_seq=deps.journal.last_seq,
+            wall_ms=now.wall_ms,
+            wall_trusted=now.wall_trusted,
+            doors=self.all_doors(),
+            alarms=alarms,
+            link=self.link(),
+            whitelist=self.whitelist(),
+        )
+
+    def link(self) -> LinkView:
+        if self._deps.link_status is None:
+            return LinkView(state="alone", since_ms=0, protocol="", detail="")
+        status = self._deps.link_status()
+        return LinkView.model_validate(
+            {
+                "state": str(status.state),
+                "since_ms": status.since_wall_ms,
+                "protocol": _PROTOCOLS.get(status.protocol or 0, ""),
+                "detail": status.detail,
+            }
+        )
+
+    def whitelist(self) -> WhitelistView:
+        listed = self._deps.whitelist
+        return WhitelistView(revision=listed.revision, credentials=listed.credential_count)
+
+
+def _named(id_: str, names: dict[str, str]) -> Named:
+    """Something that the settings no longer have keeps its id as a name."""
+    return Named(id=id_, name=names.get(id_, id_))
+
+
+def _person(person: Person) -> PersonView:
+    return PersonView(
+        id=person.id,
+        name=person.name,
+        role=person.role,
+        building=person.building,
+        unit=person.unit,
+        room=person.room,
+        photo=person.photo,
+    )
