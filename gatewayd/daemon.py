@@ -33,7 +33,7 @@ from gatewayd.domain.events import SystemStarted, SystemStopped
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
-from gatewayd.health import watch_clock, watch_space
+from gatewayd.health import MEGABYTE, watch_clock, watch_space
 from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
 from gatewayd.settings.bind import access_points, domain_doors
@@ -315,9 +315,10 @@ async def _start_cameras(box: Box, stack: AsyncExitStack) -> PictureFiles:
     from gatewayd.cameras.station import CameraStation
     from gatewayd.store.media import PictureFiles
 
-    settings = box.loaded.settings
-    budget = settings.storage.picture_budget_mb * 1_000_000
-    files = await asyncio.to_thread(PictureFiles, box.directory / "pictures", budget)
+    settings, folder = box.loaded.settings, box.directory / "pictures"
+    budget = settings.storage.picture_budget_mb * MEGABYTE
+    reserve = settings.storage.low_space_mb * MEGABYTE
+    files = await asyncio.to_thread(PictureFiles, folder, budget, reserve)
     stations: dict[CameraId, CameraStation] = {}
     for camera in settings.camera:
         online = partial(box.devices.online, DeviceId(camera.id))
@@ -366,7 +367,7 @@ async def _start_console(
         whitelist=box.whitelist,
         doors=box.doors,
         alarms=box.alarms,
-        media=files or NoPictures(),
+        media=NoPictures() if files is None else files,
         operators=operators,
         clock=box.clock,
         system_status=partial(_system_status, box, box.clock.now().wall_ms),

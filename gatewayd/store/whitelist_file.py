@@ -206,8 +206,10 @@ def _replace(database: sqlite3.Connection, number: int, record: Record, touched:
     if statement is _CREDENTIAL:
         sql = "SELECT 1 FROM credential WHERE id = ? AND key = ?"
         grown = database.execute(sql, row[:2]).fetchone() is None
+        touched.put_credential(row[0], row[1], number)
+    elif statement is _PERSON:
+        touched.put_person(row[0], number)
     database.execute(f"INSERT OR REPLACE {statement}", row)
-    touched.put(record, number)
     return int(grown)
 
 

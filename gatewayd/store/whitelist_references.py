@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from gatewayd.store.whitelist_records import (
     DeleteRecord,
     LevelRecord,
-    Record,
     ScheduleRecord,
     WhitelistDataError,
 )
@@ -39,20 +38,21 @@ class Touched:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._levels: dict[str, int] = {}  # level ids of a person, joined: the line that named them
         self._rules_gone: dict[tuple[str, str], int] = {}
         # In tables, not in memory: a delta may be as long as a list.
-        for table in ("named_person", "gone_person"):
-            database.execute(f"CREATE TEMP TABLE {table} (id TEXT PRIMARY KEY, line INTEGER)")
+        for table, columns in (
+            ("put_credential", "id INTEGER, key TEXT, line INTEGER, PRIMARY KEY (id, key)"),
+            ("put_person", "id TEXT PRIMARY KEY, line INTEGER"),
+            ("gone_person", "id TEXT PRIMARY KEY, line INTEGER"),
+        ):
+            database.execute(f"CREATE TEMP TABLE {table} ({columns})")
 
-    def put(self, record: Record, line: int) -> None:
-        if not isinstance(record, dict):
-            return
-        if record["t"] == "credential":
-            sql = "INSERT OR REPLACE INTO named_person VALUES (?, ?)"
-            self._database.execute(sql, (record["person"], line))
-        else:
-            self._levels[" ".join(record.get("levels", ()))] = line
+    def put_credential(self, id_: int, key: str, line: int) -> None:
+        sql = "INSERT OR REPLACE INTO put_credential VALUES (?, ?, ?)"
+        self._database.execute(sql, (id_, key, line))
+
+    def put_person(self, id_: str, line: int) -> None:
+        self._database.execute("INSERT OR REPLACE INTO put_person VALUES (?, ?)", (id_, line))
 
     def deleted(self, record: DeleteRecord, line: int) -> None:
         if record.of == "person":
@@ -64,9 +64,14 @@ class Touched:
     def check(self) -> None:
         """Raises WhitelistDataError for the first reference that leads nowhere."""
         database = self._database
+        _refuse(
+            database,
+            """SELECT min(put.line) FROM put_credential AS put JOIN credential AS c
+            ON c.id = put.id AND c.key = put.key
+            WHERE NOT EXISTS (SELECT 1 FROM person WHERE person.id = c.person_id)""",
+            _NO_PERSON,
+        )
         gone = "NOT EXISTS (SELECT 1 FROM person WHERE person.id = touched.id)"
-        sql = f"SELECT min(line) FROM named_person AS touched WHERE {gone}"  # noqa: S608  # constant
-        _refuse(database, sql, _NO_PERSON)
         sql = f"SELECT count(*) FROM gone_person AS touched WHERE {gone}"  # noqa: S608  # constant
         if database.execute(sql).fetchone()[0]:  # else a million rows need not be read
             sql = f"""SELECT min(touched.line) FROM credential CROSS JOIN gone_person AS touched
@@ -75,7 +80,9 @@ class Touched:
         self._check_levels(_check_rules(database, self._rules_gone)["level"])
 
     def _check_levels(self, known: set[str]) -> None:
-        for levels, line in self._levels.items():
+        put = """SELECT person.levels, min(put.line) FROM put_person AS put
+            JOIN person ON person.id = put.id GROUP BY person.levels"""
+        for levels, line in self._database.execute(put):
             _check_known("person: its level", levels.split(), known, line)
         gone = [(id_, n) for (kind, id_), n in self._rules_gone.items() if kind == "level"]
         if not any(id_ not in known for id_, _ in gone):

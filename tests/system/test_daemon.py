@@ -156,8 +156,8 @@ async def whole_story(folder: Path, gate: Devices, centre: Centre, console: str)
     assert TAG not in json.dumps(centre.events)
     async with httpx.AsyncClient(base_url=console, headers={"Origin": console[:-1]}) as guard:
         answer = await guard.post("/api/v1/session", json={"name": "li", "password": "gate-9"})
-        assert answer.status_code == 200, answer.text
-        entries = (await guard.get("/api/v1/entries")).json()["items"]
+        assert answer.status_code == 201, answer.text
+        entries = (await guard.get("/api/v1/entries")).json()["entries"]
         assert entries[0]["seq"] == granted["seq"]
         picture = await guard.get(entries[0]["pictures"][0]["url"])
         assert picture.content.startswith(b"\xff\xd8")

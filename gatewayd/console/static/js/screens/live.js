@@ -42,11 +42,13 @@ export const LiveScreen = () => html`
         <${Filter} />
       </div>
       <${NewEntries} />
-      <ol class="entries" aria-label=${t("live.title")}>
-        ${state.entries.map((entry) => html`<${Row} key=${entry.seq} entry=${entry}
-          pinned=${state.pinned === entry.seq} language=${currentLanguage()} />`)}
-      </ol>
-      <${Foot} />
+      <div class="scroller">
+        <ol class="entries" aria-label=${t("live.title")}>
+          ${state.entries.map((entry) => html`<${Row} key=${entry.seq} entry=${entry}
+            pinned=${state.pinned === entry.seq} language=${currentLanguage()} />`)}
+        </ol>
+        <${Foot} />
+      </div>
     </div>
     <${EntryPanel} entry=${shownEntry()} />
   </section>
@@ -78,7 +80,7 @@ export async function setFilter(deniedOnly) {
 export function toNow() {
   change({ pinned: null });
   release();
-  document.querySelector(".entries")?.scrollTo({ top: 0 });
+  document.querySelector(".scroller")?.scrollTo({ top: 0 });
 }
 
 const NewEntries = () => html`
