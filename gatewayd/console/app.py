@@ -31,6 +31,13 @@ def create_app(deps: ConsoleDeps) -> FastAPI:
 
     Raises RuntimeError for a route that the table of permissions does not have, or the reverse.
     """
+    app = build()
+    app.state.console = Console(deps)
+    return app
+
+
+def build() -> FastAPI:
+    """The application without anything to serve from: enough to describe itself."""
     app = FastAPI(
         title="gatewayd console",
         version=__version__,
@@ -41,16 +48,11 @@ def create_app(deps: ConsoleDeps) -> FastAPI:
         separate_input_output_schemas=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.console = Console(deps)
     common = problems.responses(
         "not-signed-in", "role-too-low", "password-change-required", "invalid-request"
     )
     for router in (session.router, entries.router, orders.router, system.router):
-        app.include_router(
-            router,
-            dependencies=[Depends(authorise)],
-            responses=common,
-        )
+        app.include_router(router, dependencies=[Depends(authorise)], responses=common)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=str(files("gatewayd.console") / "static")))
     problems.install(app)

@@ -16,6 +16,7 @@ import { SystemScreen } from "./screens/system.js";
 import { soundAlarms, toggleMute, wakeSound } from "./sound.js";
 import { change, shownEntry, state, subscribe } from "./store.js";
 import { begin, lostText } from "./stream.js";
+import { aboutOf } from "./words.js";
 
 const SCREEN = { live: LiveScreen, doors: DoorsScreen, alarms: AlarmsScreen, system: SystemScreen };
 
@@ -59,7 +60,7 @@ function alarmSentence() {
   return t("alarms.announce", {
     priority: t(`priority.${alarm.priority}`),
     alarm: t(`alarm.${alarm.kind}`),
-    about: alarm.about.name,
+    about: aboutOf(alarm),
   });
 }
 

@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { DOOR_ICON, Icon } from "./icons.js";
 import { acknowledge, openDoor, setLockdown } from "./orders.js";
 import { change, state } from "./store.js";
-import { doorState } from "./words.js";
+import { aboutOf, doorState } from "./words.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 const REASONS = { open: 5, lockdown: 4, lift: 3 };
@@ -153,7 +153,7 @@ function NoteDialog({ alarm }) {
     event.preventDefault();
     acknowledge(alarm, note.trim());
   };
-  const title = t("alarms.note_title", { alarm: `${t(`alarm.${alarm.kind}`)} · ${alarm.about.name}` });
+  const title = t("alarms.note_title", { alarm: `${t(`alarm.${alarm.kind}`)} · ${aboutOf(alarm)}` });
   return html`
     <${Modal} title=${title}>
       <form class="stacked" onSubmit=${send}>

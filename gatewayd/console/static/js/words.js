@@ -78,3 +78,7 @@ export const isOdd = (door) => ["warn", "bad", "off"].includes(DOOR_TONE[doorSta
 /** @param {Door} door */
 export const contactOf = (door) =>
   t(door.open === null ? "doors.contact_unknown" : `doors.contact_${door.open ? "open" : "closed"}`);
+
+/** What an alarm is about: the thing's own name, or the words for a part of the box. @param {any} alarm */
+export const aboutOf = (alarm) =>
+  has(`thing.${alarm.about.id}`) ? t(`thing.${alarm.about.id}`) : alarm.about.name;

@@ -5,6 +5,7 @@ import { ago, clockTime, t } from "../i18n.js";
 import { Icon } from "../icons.js";
 import { acknowledge } from "../orders.js";
 import { boxNow, change, state, waitingAlarms } from "../store.js";
+import { aboutOf } from "../words.js";
 
 export const AlarmsScreen = () => html`
   <section class="screen">
@@ -33,7 +34,7 @@ function Alarm({ alarm }) {
       <span class="alarm-priority"><${Icon} name=${ICONS[alarm.priority]} />${t(`priority.${alarm.priority}`)}</span>
       <${AlarmPicture} alarm=${alarm} />
       <div class="alarm-body">
-        <h2>${t(`alarm.${alarm.kind}`)}<span class="alarm-about">${alarm.about.name}</span></h2>
+        <h2>${t(`alarm.${alarm.kind}`)}<span class="alarm-about">${aboutOf(alarm)}</span></h2>
         <p class="alarm-next">${t(`alarm.${alarm.kind}.next`)}</p>
         <p class="alarm-facts">
           <span>${t("alarms.since", { time: clockTime(alarm.raised_ms) })} · ${ago(alarm.raised_ms, boxNow())}</span>
