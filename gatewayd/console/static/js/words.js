@@ -10,6 +10,8 @@ import { has, moment, t } from "./i18n.js";
 export function placeOf(entry) {
   const person = entry.person;
   if (!person || !(person.building || person.unit || person.room)) return entry.place;
+  // Staff have a team where residents have a building: "保洁夜班" is no 栋.
+  if (!person.unit && !person.room) return person.building;
   return ["building", "unit", "room"]
     .filter((part) => person[part])
     .map((part) => t(`place.${part}`, { [part]: person[part] }))
