@@ -85,11 +85,12 @@ async def test_a_gateway_hears_its_own_prefix_only_and_the_centre_all(tmp_path: 
         async with plain_gateway(broker) as gateway:
             gateway.send("evt", chained(1)[0])
             gateway.client.publish("gw/v1/demo/gate-2/dn/cmd", b"{}", qos=1)  # not its own
+            gateway.client.publish("gw/v1/demo/gate-2/up/evt", b"{}", qos=1)
             gateway.send("alarm", chained(1)[0])
             heard = [await asyncio.wait_for(centre.got.get(), T_WAIT_S) for _ in range(2)]
         centre.client.publish("gw/v1/demo/gate-2/dn/ack", b"{}", qos=1)
         assert await asyncio.wait_for(other.got.get(), T_WAIT_S) == "gw/v1/demo/gate-2/dn/ack"
-        assert [topic.rpartition("/")[2] for topic in heard] == ["evt", "alarm"]
+        assert heard == [f"gw/v1/demo/gate-1/up/{what}" for what in ("evt", "alarm")]
         await centre.leave()
         await other.leave()
 

@@ -22,7 +22,15 @@ def tap(n: int, tail: str, reader: str = READER, expect: str = "granted") -> Sen
 
 def event(seq: int, kind: str, stream: str = "evt", **data: Any) -> dict[str, Any]:  # JSON
     stamp = {"boot": "b", "mono_ns": seq * 1_000_000, "wall_ms": 1_795_000_000_000, "trusted": True}
-    whole = {"n": seq, "epoch": "e1", "seq": seq, "stream": stream, "kind": kind, "subject": "s"}
+    arrival = 100 - seq  # alarms overtake: the order of arrival says nothing
+    whole = {
+        "n": arrival,
+        "epoch": "e1",
+        "seq": seq,
+        "stream": stream,
+        "kind": kind,
+        "subject": "s",
+    }
     return {**whole, "stamp": stamp, "data": data}
 
 

@@ -200,6 +200,22 @@ async def test_who_is_not_let_in_goes_away_and_forces_nothing() -> None:
     assert len(taps) == 1
 
 
+class LocksAgain(FakeDevice):
+    """Released when asked, locked again when the hand is at the handle."""
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        reply = await super().ask(request)
+        self.locked = self.locked or request["do"] == "status"
+        return reply
+
+
+async def test_a_lock_that_closes_before_the_handle_is_reached_is_not_forced() -> None:
+    board = LocksAgain()
+    player, _ = await played(board, FakeDevice(), step("enter", "granted"))
+    assert board.moves() == ["open"]  # tried, and it did not move
+    assert (player.played.passed, player.played.waited_in_vain) == (0, 1)
+
+
 async def test_who_is_refused_does_not_touch_the_door() -> None:
     board = FakeDevice()
     _, taps = await played(board, FakeDevice(), step("refused", "expired"))
