@@ -66,7 +66,7 @@ class Touched:
         database = self._database
         _refuse(
             database,
-            """SELECT min(put.line) FROM put_credential AS put JOIN credential AS c
+            """SELECT min(put.line) FROM put_credential AS put CROSS JOIN credential AS c
             ON c.id = put.id AND c.key = put.key
             WHERE NOT EXISTS (SELECT 1 FROM person WHERE person.id = c.person_id)""",
             _NO_PERSON,
@@ -80,8 +80,8 @@ class Touched:
         self._check_levels(_check_rules(database, self._rules_gone)["level"])
 
     def _check_levels(self, known: set[str]) -> None:
-        put = """SELECT person.levels, min(put.line) FROM put_person AS put
-            JOIN person ON person.id = put.id GROUP BY person.levels"""
+        put = """SELECT person.levels, min(put.line) FROM put_person AS put CROSS JOIN person
+            ON person.id = put.id GROUP BY person.levels"""
         for levels, line in self._database.execute(put):
             _check_known("person: its level", levels.split(), known, line)
         gone = [(id_, n) for (kind, id_), n in self._rules_gone.items() if kind == "level"]

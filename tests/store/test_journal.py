@@ -38,7 +38,7 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.ports import JournalEntry, JournalError
 from gatewayd.store import journal as module
-from gatewayd.store import sqlite
+from gatewayd.store import journal_reader, sqlite
 from gatewayd.store.journal import JournalStore
 from tests.clock import ManualClock
 from tests.store.samples import SECRET, closed, denied
@@ -405,6 +405,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     monkeypatch.undo()
     async with (await opened(path)).running() as store:
         assert store.last_seq == 1
+        assert await store._read("SELECT 1 FROM sqlite_master WHERE name = 'more'") == []
 
 
 async def test_kinds_and_subjects_are_found_among_many(journal: JournalStore) -> None:
@@ -437,9 +438,13 @@ async def test_no_question_reads_the_whole_journal(
     await journal.entries_after(0, 1, kinds=["alarm.raised", "door.closed"])
     await journal.entries_before(None, 1, kinds=["door.closed"])
     await journal.entries_before(None, 1, subject="main-gate", kinds=["door.closed"])
+    await journal.alarm_events()
+    of_alarms = len(plans)
     await journal.outbox(Stream.ALARMS, 0, 1)
     await journal.outbox_depth()
-    await journal.alarm_events()
+    await journal._read(journal_reader.LAST_OF[Stream.ALARMS])
+    over_index = [plan for plan in plans[of_alarms:] if "INDEX event_alarm" in plan]
+    assert len(over_index) == 4  # depth asks twice
     assert plans
     assert not [plan for plan in plans if re.search(r"SCAN (event|e)\b(?! USING)", plan)]
 

@@ -187,9 +187,10 @@ async def test_keys_that_share_a_hash_are_kept_apart(
     monkeypatch.setattr(whitelist_file, "credential_id", lambda _key: 7)
     applied = await store.apply_full(5, full(people=3))
     assert applied.credentials == 3
-    delta = [chunk(credential(18, status="lost"), delete("credential", CARD.key))]
-    assert (await store.apply_delta(5, 6, delta)).credentials == 2
-    statuses = [_status(store, number) for number in (17, 18, 19, 20)]
+    lost, new = credential(18, status="lost"), credential(1, person="p-18")
+    delta = [chunk(lost, new, delete("credential", CARD.key))]
+    assert (await store.apply_delta(5, 6, delta)).credentials == 3
+    statuses = [_status(store, number) for number in (17, 18, 1, 20)]
     assert statuses == [None, CredentialStatus.LOST, CredentialStatus.ACTIVE, None]
     with pytest.raises(WhitelistDataError, match="line 7: credential: its id is in the list"):
         await store.apply_full(7, full(credential(18), people=2))
@@ -217,6 +218,14 @@ async def test_a_delta_is_not_seen_before_it_is_swapped_in(
     again.close()
 
 
+async def test_what_a_delta_puts_and_deletes_again_is_not_missed(store: WhitelistStore) -> None:
+    await store.apply_full(5, full())
+    stray = credential(99), delete("credential", card(99, 26).key)
+    nobody = person(98, levels=["none"]), delete("person", "p-98")
+    applied = await store.apply_delta(5, 6, [chunk(*stray, *nobody)])
+    assert applied.credentials == 1
+
+
 async def test_deltas_do_not_pile_up_in_the_log(store: WhitelistStore, tmp_path: Path) -> None:
     await store.apply_full(5, full())
     sizes = []
@@ -233,12 +242,14 @@ async def test_an_update_that_is_given_up_leaves_nothing_behind(
 ) -> None:
     await store.apply_full(5, full())
     loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    read_on = threading.Event()
 
     def slow() -> Iterator[bytes]:
         yield from full()
         loop.call_soon_threadsafe(begun.set)
         go_on.wait(10)
         yield chunk(person(18))
+        read_on.set()
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         update = group.create_task(store.apply_full(6, slow()), name="update")
@@ -248,6 +259,8 @@ async def test_an_update_that_is_given_up_leaves_nothing_behind(
         await asyncio.wait([update])
         go_on.set()
     assert (await store.apply_full(6, full(people=2))).credentials == 2
+    await loop.shutdown_default_executor()  # the thread that was left behind has ended
+    assert not read_on.is_set()
     assert _files(tmp_path / "whitelist") == ["current.json", "whitelist-000000000006.db"]
 
 
@@ -320,7 +333,7 @@ _changes = st.lists(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(deltas=st.lists(_changes, max_size=4))
 async def test_deltas_do_what_an_obvious_model_does(
