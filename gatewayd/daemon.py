@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from random import Random, SystemRandom
 from secrets import token_hex
@@ -38,7 +39,7 @@ from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
 from gatewayd.settings.bind import access_points, domain_doors
 from gatewayd.settings.load import LoadedSettings
-from gatewayd.settings.model import ConsoleSettings, DoorSettings
+from gatewayd.settings.model import ConsoleSettings, DoorSettings, Settings
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.supervisor import feed_watchdog, notify, supervise, watchdog_interval_ns
@@ -299,6 +300,7 @@ async def _flush(box: Box) -> None:
 async def _services(box: Box) -> AsyncIterator[dict[str, Any]]:
     """Cameras, link and console, as far as the settings have them; yields what to tell of them."""
     settings = box.loaded.settings
+    await asyncio.to_thread(_load_services, settings)
     told: dict[str, Any] = {"gateway": settings.site.gateway, "version": __version__}
     async with AsyncExitStack() as stack:
         files = None
@@ -308,6 +310,17 @@ async def _services(box: Box) -> AsyncIterator[dict[str, Any]]:
         if settings.console is not None:
             told["console"] = await _start_console(box, stack, files, link)
         yield told
+
+
+def _load_services(settings: Settings) -> None:
+    """Import what the settings need, in a thread: a second of imports on the event loop would be a
+    second in which no tap is decided and no board is polled."""
+    if settings.camera:
+        import_module("gatewayd.cameras.pictures")
+    if settings.link is not None:
+        import_module("gatewayd.link.build")
+    if settings.console is not None:
+        import_module("gatewayd.console.server")
 
 
 async def _start_cameras(box: Box, stack: AsyncExitStack) -> PictureFiles:
