@@ -36,9 +36,19 @@ def create_app(deps: ConsoleDeps) -> FastAPI:
     return app
 
 
+class _Api(FastAPI):
+    """Describes its problems as what they are, which FastAPI knows nothing of."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schemas = super().openapi().setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = problems.Problem.model_json_schema()
+        return super().openapi()
+
+
 def build() -> FastAPI:
     """The application without anything to serve from: enough to describe itself."""
-    app = FastAPI(
+    app = _Api(
         title="gatewayd console",
         version=__version__,
         description=DESCRIPTION,
@@ -48,11 +58,8 @@ def build() -> FastAPI:
         separate_input_output_schemas=False,
         generate_unique_id_function=_operation_id,
     )
-    common = problems.responses(
-        "not-signed-in", "role-too-low", "password-change-required", "invalid-request"
-    )
     for router in (session.router, entries.router, orders.router, system.router):
-        app.include_router(router, dependencies=[Depends(authorise)], responses=common)
+        app.include_router(router, dependencies=[Depends(authorise)])
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=str(files("gatewayd.console") / "static")))
     problems.install(app)

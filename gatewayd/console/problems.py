@@ -21,6 +21,8 @@ from gatewayd.store.operators import OperatorStoreError
 TYPE_PREFIX = "urn:gatewayd:problem:"
 MEDIA_TYPE = "application/problem+json"
 
+Responses = dict[int | str, dict[str, Any]]
+
 # code: (status, title). Codes are only ever added; the page has a text for each in each language.
 PROBLEMS: dict[str, tuple[int, str]] = {
     "idempotency-key-missing": (400, "The order has no Idempotency-Key"),
@@ -95,15 +97,23 @@ def problem_response(error: ProblemError) -> Response:
     return JSONResponse(body, status, dict(error.headers), MEDIA_TYPE)
 
 
-def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route for its OpenAPI entry, by status."""
-    by_status: dict[int | str, dict[str, Any]] = {}
-    for code in codes:
+# What may happen on every route, on every route that asks for a session, on every one that takes
+# a body.
+EVERYWHERE = ("invalid-request", "internal-error")
+SIGNED_IN = ("not-signed-in", "role-too-low", "password-change-required", "operators-unavailable")
+BODY = ("foreign-origin", "body-too-slow", "body-too-large", "not-json")
+
+
+def responses(*codes: str, public: bool = False, body: bool = False) -> Responses:
+    """The error responses of a route for its OpenAPI entry, by status: its own `codes`, and those
+    of its kind."""
+    everything = (*EVERYWHERE, *(() if public else SIGNED_IN), *(BODY if body else ()), *codes)
+    by_status: Responses = {}
+    for code in dict.fromkeys(everything):
         status, title = PROBLEMS[code]
-        before = by_status.get(status)
         text = f"`{code}`: {title}."
+        before = by_status.get(status)
         by_status[status] = {
-            "model": Problem,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
             "description": f"{before['description']} {text}" if before else text,
         }

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gatewayd.console.reference import api_page
 from gatewayd.domain.ports import Registry
 from gatewayd.reference.cli_page import cli_page
 from gatewayd.reference.domain_pages import alarms_page, events_page, reasons_page
@@ -22,6 +23,7 @@ def generated(registry: Registry) -> Mapping[str, str]:
     return {
         "config/gatewayd.schema.json": settings_schema_text(registry),
         "docs/reference/alarms.md": alarms_page(),
+        "docs/reference/api.md": api_page(),
         "docs/reference/cli.md": cli_page(),
         "docs/reference/events.md": events_page(),
         "docs/reference/reasons.md": reasons_page(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from gatewayd.console.context import Console, ConsoleDep, Who
 from gatewayd.console.models import EntryDetail, EntryPage, StateView
 from gatewayd.console.permissions import PREFIX
-from gatewayd.console.problems import ProblemError, responses
+from gatewayd.console.problems import ProblemError, Responses, responses
 from gatewayd.console.views import DECISIONS
 from gatewayd.domain.events import AccessDenied, AccessGranted
 
@@ -77,7 +77,7 @@ async def entry(seq: Seq, _who: Who, console: ConsoleDep) -> EntryDetail:
     return detail
 
 
-_PICTURE: dict[int | str, dict[str, Any]] = {
+_PICTURE: Responses = {
     200: {
         "description": "A JPEG. It never changes: the browser may keep it.",
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
@@ -121,7 +121,7 @@ async def state(_who: Who, console: ConsoleDep) -> StateView:
     return await console.views.state()
 
 
-_STREAM: dict[int | str, dict[str, Any]] = {
+_STREAM: Responses = {
     200: {
         "description": (
             "Messages until the session ends. `state` (StateView; at the start and every 5 s), "

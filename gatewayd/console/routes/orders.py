@@ -63,7 +63,7 @@ _ORDER_ERRORS = (
 # ----------------------------------------------------------------------------------- doors
 
 
-@router.get("/doors", summary="Every door as it stands", tags=["doors"])
+@router.get("/doors", summary="Every door as it stands", tags=["doors"], responses=responses())
 async def doors(_who: Who, console: ConsoleDep) -> DoorList:
     return DoorList(doors=console.views.all_doors())
 
@@ -72,7 +72,7 @@ async def doors(_who: Who, console: ConsoleDep) -> DoorList:
     "/doors/lockdown",
     summary="Lock every door down",
     tags=["doors"],
-    responses=responses(*_ORDER_ERRORS, "door-silent"),
+    responses=responses(*_ORDER_ERRORS, "door-silent", body=True),
 )
 async def lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None) -> ModeResult:
     """No card and no order opens a door until the lockdown is lifted; the exit buttons still do."""
@@ -90,7 +90,7 @@ async def lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None)
     "/doors/lift-lockdown",
     summary="Lift the lockdown",
     tags=["doors"],
-    responses=responses(*_ORDER_ERRORS, "door-silent"),
+    responses=responses(*_ORDER_ERRORS, "door-silent", body=True),
 )
 async def lift_lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None) -> ModeResult:
     """The doors that are locked down are locked as usual again; others stay as they are."""
@@ -110,7 +110,7 @@ async def lift_lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = 
     "/doors/{door_id}/unlock",
     summary="Open one door for one passage",
     tags=["doors"],
-    responses=responses(*_ORDER_ERRORS, "no-such-door", "door-silent"),
+    responses=responses(*_ORDER_ERRORS, "no-such-door", "door-silent", body=True),
 )
 async def unlock(
     door_id: Annotated[str, Path(max_length=32)],
@@ -189,7 +189,7 @@ async def alarms(_who: Who, console: ConsoleDep) -> AlarmList:
     "/alarms/{alarm_id}/acknowledge",
     summary="Take an alarm",
     tags=["alarms"],
-    responses=responses(*_ORDER_ERRORS, "no-such-alarm", "already-acknowledged"),
+    responses=responses(*_ORDER_ERRORS, "no-such-alarm", "already-acknowledged", body=True),
 )
 async def acknowledge(
     alarm_id: Annotated[str, Path(max_length=64)],

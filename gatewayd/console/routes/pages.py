@@ -9,9 +9,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gatewayd.console.context import Console, ConsoleDep
+from gatewayd.console.problems import Responses, responses
 
 router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
 
+_TO_LOGIN: Responses = {303: {"description": "Nobody is signed in: to the log-in page."}}
 _templates = Environment(
     loader=FileSystemLoader(str(files("gatewayd.console") / "templates")),
     autoescape=True,
@@ -19,7 +21,12 @@ _templates = Environment(
 )
 
 
-@router.get("/", summary="The console's page", response_class=HTMLResponse)
+@router.get(
+    "/",
+    summary="The console's page",
+    response_class=HTMLResponse,
+    responses=_TO_LOGIN | responses("operators-unavailable", public=True),
+)
 async def console_page(request: Request, console: ConsoleDep) -> Response:
     """Whoever is not signed in is shown to the log-in."""
     who = await console.auth.signed_in(request)
@@ -28,7 +35,12 @@ async def console_page(request: Request, console: ConsoleDep) -> Response:
     return _page(console, "console.html", who.operator.language)
 
 
-@router.get("/login", summary="The log-in page", response_class=HTMLResponse)
+@router.get(
+    "/login",
+    summary="The log-in page",
+    response_class=HTMLResponse,
+    responses=responses(public=True),
+)
 async def login_page(request: Request, console: ConsoleDep) -> Response:
     """In the browser's language."""
     language, _ = console.texts.of(request.headers.get("accept-language", ""))

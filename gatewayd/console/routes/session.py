@@ -30,7 +30,12 @@ router = APIRouter(prefix=PREFIX, tags=["session"])
     status_code=201,
     summary="Log in",
     responses=responses(
-        "wrong-credentials", "foreign-origin", "too-many-attempts", "busy", "operators-unavailable"
+        "wrong-credentials",
+        "too-many-attempts",
+        "busy",
+        "operators-unavailable",
+        public=True,
+        body=True,
     ),
 )
 async def log_in(
@@ -46,12 +51,12 @@ async def log_in(
     return _view(console, who)
 
 
-@router.get("/session", summary="Who is signed in")
+@router.get("/session", summary="Who is signed in", responses=responses())
 async def session(who: Who, console: ConsoleDep) -> SessionView:
     return _view(console, who)
 
 
-@router.delete("/session", status_code=204, summary="Log out")
+@router.delete("/session", status_code=204, summary="Log out", responses=responses(body=True))
 async def log_out(who: Who, request: Request, console: ConsoleDep) -> Response:
     """Ends the session and its live pages."""
     await console.auth.log_out(who)
@@ -60,7 +65,7 @@ async def log_out(who: Who, request: Request, console: ConsoleDep) -> Response:
     return response
 
 
-@router.put("/session/language", summary="Choose one's language")
+@router.put("/session/language", summary="Choose one's language", responses=responses(body=True))
 async def choose_language(choice: LanguageChoice, who: Who, console: ConsoleDep) -> SessionView:
     """Kept with the operator: the next post they sit down at speaks it too."""
     await console.deps.operators.set_language(who.operator.name, choice.language)
@@ -71,7 +76,12 @@ async def choose_language(choice: LanguageChoice, who: Who, console: ConsoleDep)
     "/session/password",
     summary="Change one's password",
     responses=responses(
-        "wrong-credentials", "password-unfit", "too-many-attempts", "busy", "journal-unavailable"
+        "wrong-credentials",
+        "password-unfit",
+        "too-many-attempts",
+        "busy",
+        "journal-unavailable",
+        body=True,
     ),
 )
 async def change_password(
