@@ -174,6 +174,10 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     recorder = Recorder(journal, clock, lambda bad, why: _journal_alarm(alarms, bad, why))
     alarms = AlarmDesk(journal, recorder, clock, partial(_picture_of_alarm, site, pictures))
     alarms.restore(await journal.alarm_events())
+    if whitelist.fault is not None:
+        alarms.signal(
+            AlarmKind.WHITELIST_REJECTED, "whitelist", active=True, detail=whitelist.fault
+        )
     built = {
         device: driver.build(loaded.options[device], DriverContext(device, clock))
         for device, driver in loaded.drivers.items()
