@@ -122,7 +122,10 @@ class SimulatedCentral(Device):
     # ------------------------------------------------------------------------- receiving
 
     def _connected(self) -> None:
+        """Acknowledge anew: what was said as the last connection died may have reached nobody."""
         log.info("connected to the broker with MQTT %s", self.line.protocol)
+        for ack in self.store.acks():
+            self._acknowledge(ack)
 
     def _arrived(self, topic: str, payload: bytes, retained: bool) -> None:
         if retained and not topic.endswith("/up/state"):

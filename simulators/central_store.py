@@ -162,6 +162,11 @@ class EventStore:
         ).fetchone()
         return int(row["upto"]) if row else 0
 
+    def acks(self) -> list[Ack]:
+        """What was acknowledged so far, each stream once."""
+        rows = self._db.execute("SELECT gw, stream, epoch, upto FROM stream")
+        return [Ack(*row) for row in rows]
+
     def _set_upto(self, key: tuple[str, str, str], upto: int) -> None:
         self._db.execute("INSERT OR REPLACE INTO stream VALUES (?,?,?,?)", (*key, upto))
 
