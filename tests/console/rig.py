@@ -147,7 +147,9 @@ class Rig:
     app: FastAPI
     devices: list[DeviceStatus] = field(default_factory=list)
 
-    def client(self, *, address: str = "10.0.0.5", base: str = "http://gate.test") -> httpx.AsyncClient:
+    def client(
+        self, *, address: str = "10.0.0.5", base: str = "http://gate.test"
+    ) -> httpx.AsyncClient:
         """A program, not a browser: it sends no Origin."""
         transport = httpx.ASGITransport(self.app, client=(address, 40_000))
         return httpx.AsyncClient(transport=transport, base_url=base)
@@ -188,10 +190,12 @@ class Rig:
                 AccessPointId(reader), DoorId(door), Direction(way),
                 self.journal.credential_ref(card(number or 99, 26)), reason, 1, trace,
                 person_id, "6-2-1203" if person_id else "", detail,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
 
-    async def outcome(self, seq: int, outcome: Outcome = Outcome.UNLOCKED, reader: str = "gate-in") -> int:
+    async def outcome(
+        self, seq: int, outcome: Outcome = Outcome.UNLOCKED, reader: str = "gate-in"
+    ) -> int:
         door = next(d for i, _, d, _ in READERS if i == reader)
         return await self.journal.append(
             AccessOutcome(AccessPointId(reader), DoorId(door), seq, outcome)
@@ -281,9 +285,8 @@ async def rig(
             settings(directory), journal, listed, doors, desk, pictures, operators, clock,
             lambda: SystemStatus(started, tuple(devices)), Link,
         )  # fmt: skip
-        yield Rig(
-            clock, journal, listed, operators, pictures, doors, desk, deps, create_app(deps), devices
-        )
+        app = create_app(deps)
+        yield Rig(clock, journal, listed, operators, pictures, doors, desk, deps, app, devices)
 
 
 @asynccontextmanager

@@ -1,0 +1,280 @@
+"""Orders: journaled first, carried out once, answered with what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import pytest
+
+from gatewayd.console import repeats
+from gatewayd.console.problems import ProblemError
+from gatewayd.console.routes import orders
+from gatewayd.domain.events import AlarmAcknowledged, CauseKind, OperatorOrdered, Outcome
+from gatewayd.domain.model import AlarmKind, DoorMode
+from gatewayd.domain.ports import JournalError
+from gatewayd.store.operators import Role
+from tests.console.rig import Rig
+
+REASON = {"reason": "resident without card"}
+UNLOCK = "/api/v1/doors/main-gate/unlock"
+
+
+async def order(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], key: str = "key-00000001"
+) -> httpx.Response:
+    return await client.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+async def test_an_order_to_open_is_journaled_before_the_door_moves(console: Rig) -> None:
+    async with console.signed_in() as client:
+        answer = await order(client, UNLOCK, REASON)
+    ordered = OperatorOrdered("li-guard", "open", "main-gate", "resident without card")
+    assert await console.journaled(OperatorOrdered) == [ordered]
+    entry = await console.journal.entry(answer.json()["seq"])
+    assert entry is not None
+    assert entry.event == ordered
+    [(door_id, cause)] = console.doors.unlocked
+    assert door_id == "main-gate"
+    assert (cause.kind, cause.ref) == (CauseKind.OPERATOR, "li-guard")
+    assert cause.reason == "resident without card"
+    assert answer.json()["outcome"] == "unlocked"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
+async def test_what_came_of_it_is_told(console: Rig, outcome: Outcome) -> None:
+    console.doors.answer = outcome
+    async with console.signed_in() as client:
+        answer = await order(client, UNLOCK, REASON)
+    assert answer.status_code == 200
+    assert answer.json()["outcome"] == outcome
+
+
+async def test_an_order_that_cannot_be_journaled_moves_nothing(console: Rig) -> None:
+    async with console.signed_in() as client:
+        with patch.object(console.journal, "append", side_effect=JournalError("disk full")):
+            answer = await order(client, UNLOCK, REASON)
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "journal-unavailable"
+        assert console.doors.unlocked == []
+        again = await order(client, UNLOCK, REASON)
+    assert again.status_code == 200
+    assert len(console.doors.unlocked) == 1
+
+
+async def test_the_same_key_again_moves_nothing_and_gets_the_first_result(console: Rig) -> None:
+    async with console.signed_in() as client:
+        first = await order(client, UNLOCK, REASON)
+        again = await order(client, UNLOCK, REASON)
+        other = await order(client, UNLOCK, REASON, "key-00000002")
+    assert again.json() == first.json()
+    assert other.json() != first.json()
+    assert len(console.doors.unlocked) == 2
+
+
+async def test_repeats_that_come_together_are_one_order(console: Rig) -> None:
+    async with console.signed_in() as client, asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(order(client, UNLOCK, REASON), name=f"repeat {n}") for n in range(5)
+        ]
+    assert len({task.result().text for task in tasks}) == 1
+    assert len(console.doors.unlocked) == 1
+
+
+async def test_a_key_of_another_order_is_refused(console: Rig) -> None:
+    async with console.signed_in() as client:
+        await order(client, UNLOCK, REASON)
+        answer = await order(client, UNLOCK, {"reason": "another"})
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "idempotency-key-reused"
+    assert len(console.doors.unlocked) == 1
+
+
+async def test_keys_belong_to_their_session(console: Rig) -> None:
+    async with console.signed_in() as one, console.signed_in(Role.LEADER) as other:
+        await order(one, UNLOCK, REASON)
+        await order(other, UNLOCK, REASON)
+    assert len(console.doors.unlocked) == 2
+
+
+async def test_an_order_without_a_key_moves_nothing(console: Rig) -> None:
+    async with console.signed_in() as client:
+        answer = await client.post(UNLOCK, json=REASON)
+        short = await order(client, UNLOCK, REASON, "short")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "idempotency-key-missing"
+    assert short.status_code == 422
+    assert console.doors.unlocked == []
+
+
+async def test_a_door_that_is_silent_is_told_and_not_repeated(console: Rig) -> None:
+    console.doors.hang = True
+    with patch.object(orders, "DOOR_TIMEOUT_S", 0.01):
+        async with console.signed_in() as client:
+            answer = await order(client, UNLOCK, REASON)
+            again = await order(client, UNLOCK, REASON)
+    assert answer.status_code == 504
+    assert again.json() == answer.json()
+    assert answer.json()["code"] == "door-silent"
+    assert len(console.doors.unlocked) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "  "}, {"reason": "x" * 201}])
+async def test_an_order_needs_a_reason(console: Rig, body: dict[str, str]) -> None:
+    async with console.signed_in() as client:
+        answer = await order(client, UNLOCK, body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["where"] == "body.reason"
+    assert console.doors.unlocked == []
+
+
+async def test_no_such_door(console: Rig) -> None:
+    async with console.signed_in() as client:
+        answer = await order(client, "/api/v1/doors/back-gate/unlock", REASON)
+    assert answer.json()["code"] == "no-such-door"
+
+
+async def test_a_lockdown_takes_every_door_and_is_lifted_where_it_stands(console: Rig) -> None:
+    async with console.signed_in(Role.LEADER) as client:
+        down = await order(client, "/api/v1/doors/lockdown", {"reason": "police request"})
+        modes = {d["id"]: d["mode"] for d in (await client.get("/api/v1/doors")).json()["doors"]}
+        console.doors.set("b1-lobby", mode=DoorMode.BLOCKED)
+        lifted = await order(
+            client, "/api/v1/doors/lift-lockdown", {"reason": "over"}, "key-lift-1"
+        )
+    assert [one["outcome"] for one in down.json()["doors"]] == ["unlocked"] * 3
+    assert set(modes.values()) == {"LockedDown"}
+    assert [one["door_id"] for one in lifted.json()["doors"]] == ["main-gate", "b2-lobby"]
+    assert [door.mode for door in console.doors.all_status()] == [
+        DoorMode.LOCKED, DoorMode.BLOCKED, DoorMode.LOCKED,
+    ]  # fmt: skip
+    assert await console.journaled(OperatorOrdered) == [
+        OperatorOrdered("chen-leader", "lockdown", "*", "police request"),
+        OperatorOrdered("chen-leader", "lift_lockdown", "*", "over"),
+    ]
+
+
+async def test_a_door_whose_mode_cannot_be_journaled_is_named(console: Rig) -> None:
+    async with console.signed_in(Role.LEADER) as client:
+        with patch.object(console.doors, "set_mode", side_effect=JournalError("disk full")):
+            answer = await order(client, "/api/v1/doors/lockdown", REASON)
+    assert {one["outcome"] for one in answer.json()["doors"]} == {"failed"}
+
+
+async def test_a_lockdown_that_does_not_end_is_told(console: Rig) -> None:
+    async def never(*_: object) -> Outcome:
+        await asyncio.Event().wait()
+        return Outcome.FAILED
+
+    with (
+        patch.object(orders, "DOOR_TIMEOUT_S", 0.01),
+        patch.object(console.doors, "set_mode", side_effect=never),
+    ):
+        async with console.signed_in(Role.LEADER) as client:
+            answer = await order(client, "/api/v1/doors/lockdown", REASON)
+    assert answer.json()["code"] == "door-silent"
+
+
+# ---------------------------------------------------------------------------------- alarms
+
+
+async def test_of_two_who_acknowledge_one_wins_and_the_other_learns_who(console: Rig) -> None:
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    path = f"/api/v1/alarms/{alarm_id}/acknowledge"
+    async with console.signed_in() as li, console.signed_in(Role.LEADER) as chen:
+        async with asyncio.TaskGroup() as group:
+            both = [
+                group.create_task(order(li, path, {"note": "on my way"}), name="li"),
+                group.create_task(order(chen, path, {"note": ""}), name="chen"),
+            ]
+        answers = sorted((task.result() for task in both), key=lambda a: a.status_code)
+    [event] = await console.journaled(AlarmAcknowledged)
+    assert isinstance(event, AlarmAcknowledged)
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert answers[0].json()["acknowledged_by"] == event.operator
+    assert answers[1].json()["code"] == "already-acknowledged"
+    assert answers[1].json()["winner"] == event.operator
+
+
+async def test_an_alarm_that_was_over_when_it_was_taken_still_tells_the_winner(
+    console: Rig,
+) -> None:
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate")
+    await console.alarms.clear(AlarmKind.DOOR_HELD, "main-gate")
+    path = f"/api/v1/alarms/{alarm_id}/acknowledge"
+    async with console.signed_in() as li, console.signed_in(Role.LEADER) as chen:
+        first = await order(li, path, {"note": ""})
+        second = await order(chen, path, {"note": ""})
+        unknown = await order(chen, "/api/v1/alarms/0123/acknowledge", {}, "key-00000003")
+    assert first.json()["acknowledged_by"] == "li-guard"
+    assert first.json()["active"] is False
+    assert second.json()["winner"] == "li-guard"
+    assert unknown.json()["code"] == "no-such-alarm"
+
+
+async def test_an_acknowledgement_that_cannot_be_journaled_is_none(console: Rig) -> None:
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate")
+    async with console.signed_in() as client:
+        with patch.object(console.journal, "append", side_effect=JournalError("disk full")):
+            answer = await order(client, f"/api/v1/alarms/{alarm_id}/acknowledge", {})
+    assert answer.status_code == 503
+    assert console.alarms.open_alarms()[0].acknowledged_by is None
+
+
+# --------------------------------------------------------------------------- stored results
+
+
+async def test_stored_results_are_bounded_per_session_and_over_all() -> None:
+    stored = repeats.Repeats()
+    done: list[str] = []
+
+    async def once(session: str, key: str) -> None:
+        async def act() -> orders.OrderResult:
+            done.append(f"{session} {key}")
+            return orders.OrderResult(seq=1, outcome=Outcome.UNLOCKED)
+
+        await stored.once(session, key, "open", orders.OrderResult, act)
+
+    for n in range(repeats.MAX_KEYS + 1):
+        await once("a", f"k{n}")
+    await once("a", "k1")
+    assert len(done) == repeats.MAX_KEYS + 1
+    await once("a", "k0")
+    assert done[-1] == "a k0"
+    for n in range(repeats.MAX_SESSIONS):
+        await once(f"s{n}", "k")
+    await once("a", "k0")
+    assert done[-1] == "a k0"
+    assert done.count("a k0") == 3
+
+
+async def test_who_waits_for_an_order_that_is_interrupted_is_told() -> None:
+    stored = repeats.Repeats()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def act() -> orders.OrderResult:
+        begun.set()
+        await go_on.wait()
+        raise JournalError("disk full")
+
+    async def once() -> orders.OrderResult:
+        return await stored.once("a", "k", "open", orders.OrderResult, act)
+
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(_error_of(once()), name="first")
+        await begun.wait()
+        second = group.create_task(_error_of(once()), name="second")
+        await asyncio.sleep(0)
+        go_on.set()
+    assert isinstance(first.result(), JournalError)
+    assert str(second.result()) == "interrupted"
+
+
+async def _error_of(work: Any) -> BaseException:  # noqa: ANN401  # any coroutine
+    try:
+        await work
+    except (JournalError, ProblemError) as error:
+        return error
+    raise AssertionError("it worked")
