@@ -1,1 +1,1 @@
-"""Tests; CONTRIBUTING notes are in docs/design/architecture.md."""
+"""Tests: a folder for each room of the house; `system` runs them all together."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -91,6 +93,8 @@ async def test_ctrl_c_ends_a_demo_in_order_and_kill_9_leaves_nobody_behind(tmp_p
     assert asked.returncode == 0, out
     assert "Every tap that was sent is at the centre" in out
     await all_gone([pid for pids in started.values() for pid in pids])
+    told = json.loads((tmp_path / "killed/demo.json").read_text())
+    shutil.rmtree(Path(told["control"]["central"]).parent)  # what the killed one could not
 
 
 async def test_a_part_that_ends_ends_the_demo_with_its_name_and_log(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ T_S = 20.0
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until the condition holds; TimeoutError after 20 s."""
     async with asyncio.timeout(T_S):
-        while not condition():  # noqa: ASYNC110  # the devices under test offer no event for it
+        while not condition():  # the devices under test offer no event for it
             await asyncio.sleep(0)  # the devices under test offer no event for it
 
 
