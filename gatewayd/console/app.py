@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -10,13 +9,14 @@ from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
 from gatewayd import __version__
-from gatewayd.console import problems
+from gatewayd.console import problems, static_folder
 from gatewayd.console.context import Console, authorise
 from gatewayd.console.deps import ConsoleDeps
 from gatewayd.console.middleware import Guard
 from gatewayd.console.permissions import PREFIX, TABLE
 from gatewayd.console.routes import entries, orders, pages, session, system
 
+API = (session.router, entries.router, orders.router, system.router)
 DESCRIPTION = """
 The console's API of one gatehouse box. Sign in with `POST /api/v1/session`; the session is a
 cookie. Errors are RFC 9457 problem documents with a stable `code`. Every order that moves
@@ -48,6 +48,7 @@ class _Api(FastAPI):
 
 def build() -> FastAPI:
     """The application without anything to serve from: enough to describe itself."""
+    _check_table()
     app = _Api(
         title="gatewayd console",
         version=__version__,
@@ -58,13 +59,12 @@ def build() -> FastAPI:
         separate_input_output_schemas=False,
         generate_unique_id_function=_operation_id,
     )
-    for router in (session.router, entries.router, orders.router, system.router):
+    for router in API:
         app.include_router(router, dependencies=[Depends(authorise)])
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=str(files("gatewayd.console") / "static")))
+    app.mount("/static", StaticFiles(directory=static_folder()))
     problems.install(app)
     app.add_middleware(Guard)
-    _check_table(app)
     return app
 
 
@@ -72,18 +72,20 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def routes_of(app: FastAPI) -> list[str]:
-    """Every operation that the OpenAPI document describes, as the table names them."""
-    document: dict[str, Any] = app.openapi()
-    return [
-        f"{method.upper()} {path}"
-        for path, operations in document["paths"].items()
-        for method in operations
-    ]
+def served_routes() -> set[str]:
+    """Every route there is, as the table of permissions names them: "GET /api/v1/doors"."""
+    routes = {
+        f"{method} {route.path}"
+        for router in (*API, pages.router)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    return {*routes, f"GET {PREFIX}/openapi.json"}
 
 
-def _check_table(app: FastAPI) -> None:
-    served = {*routes_of(app), f"GET {PREFIX}/openapi.json"}
+def _check_table() -> None:
+    served = served_routes()
     if served != TABLE.keys():
         odd = ", ".join(sorted(served ^ TABLE.keys()))
         raise RuntimeError(f"gatewayd/console/permissions.py and the routes differ: {odd}")

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.resources import files
+
+from gatewayd.console import static_folder
 
 LANGUAGES = ("zh-CN", "en")
 
@@ -17,7 +18,7 @@ class Texts:
 
     @classmethod
     def load(cls) -> Texts:
-        folder = files("gatewayd.console") / "static" / "i18n"
+        folder = static_folder() / "i18n"
         return cls(
             {
                 language: json.loads((folder / f"{language}.json").read_text("utf-8"))

@@ -272,7 +272,7 @@ async def test_who_waits_for_an_order_that_is_interrupted_is_told() -> None:
     assert str(second.result()) == "interrupted"
 
 
-async def _error_of(work: Any) -> BaseException:  # noqa: ANN401  # any coroutine
+async def _error_of(work: Any) -> BaseException:  # any coroutine
     try:
         await work
     except (JournalError, ProblemError) as error:
