@@ -89,6 +89,7 @@ class SimulatedCentral(Device):
         self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_WAITING)
         self._packages: OrderedDict[tuple[int, int | None], Package] = OrderedDict()
         self._replayable: tuple[str, bytes] | None = None
+        self._retained: set[str] = set()  # topics with a command left at the broker by a fault
 
     async def open(self) -> None:
         """Open the database and the key, enter the residents, begin to connect."""
@@ -263,11 +264,17 @@ class SimulatedCentral(Device):
         envelope = self.signer.envelope("command", order.body, forged=forged)
         topic, payload = self._topic(order.gw, "cmd"), _encode(envelope)
         self._replayable = (topic, payload)
-        if self.faults.take("retained_command"):
-            self.line.publish(topic, payload, retain=True)
-            self.line.publish(topic, b"", retain=True)  # takes it out of the broker again
-        else:
-            self.line.publish(topic, payload)
+        retain = bool(self.faults.take("retained_command"))
+        if retain:
+            self._retained.add(topic)
+        self.line.publish(topic, payload, retain=retain)
+
+    def clear_faults(self) -> None:
+        """No faults any more, and what was left at the broker is taken out of it."""
+        self.faults.clear()
+        for topic in self._retained:
+            self.line.publish(topic, b"", retain=True)
+        self._retained.clear()
 
     def replay(self) -> bool:
         """Send the bytes of the last command once more, however old; False where there is none."""

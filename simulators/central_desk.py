@@ -175,7 +175,7 @@ class CentralDesk:
         return {"faults": self._central.faults.standing()}
 
     async def _clear(self, _request: Request) -> Reply:
-        self._central.faults.clear()
+        self._central.clear_faults()
         return {}
 
     # ---------------------------------------------------------------------------- together

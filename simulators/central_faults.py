@@ -12,7 +12,7 @@ FAULTS = (
     "forged_command",  # signed with a key that no gateway knows
     "forged_desired",
     "forged_manifest",
-    "retained_command",  # sent with the retain flag
+    "retained_command",  # left at the broker: who subscribes later gets it, flagged as retained
     "wrong_chunk",  # its bytes are not those of the manifest
     "missing_chunk",  # not sent
 )

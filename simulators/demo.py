@@ -154,7 +154,8 @@ class Demo:
                 f"files     {self._layout.run}",
             ]
         )
-        told = {"console": console, "operators": passwords, "run": str(self._layout.run)}
+        sockets = {p.name: str(self._layout.control(p.name)) for p in self._running}
+        told = {"console": console, "operators": passwords, "control": sockets}
         write_private(self._layout.run / "demo.json", json.dumps(told, indent=2).encode())
 
     # ------------------------------------------------------------------------------- play

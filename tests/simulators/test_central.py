@@ -346,13 +346,20 @@ async def test_a_command_is_replayed_on_order(talk: Talk) -> None:
     assert await talk.gateway.next("cmd") == first
 
 
-async def test_a_retained_command_leaves_nothing_at_the_broker(talk: Talk) -> None:
+async def test_a_retained_command_meets_whoever_subscribes_later_until_it_is_cleared(
+    talk: Talk,
+) -> None:
     await talk.introduced()
     await talk.ask("fault", name="retained_command")
-    await talk.ask("command", action="open", target="main-gate", ttl_s=0.1)
+    sent = await talk.ask("command", action="open", target="main-gate", ttl_s=0.1)
     await talk.gateway.next("cmd")
     async with plain_gateway(talk.broker) as newcomer:
-        newcomer.online(boot="b-9")
+        found, envelope, retained = await asyncio.wait_for(newcomer.got.get(), T_WAIT_S)
+        assert (found, retained, body_of(envelope)["id"]) == ("cmd", True, sent["id"])
+        await talk.ask("clear")
+        await talk.ask("desired", doors={"main-gate": "Locked"})
+        await newcomer.next("desired")  # what was sent before it is done at the broker
+    async with plain_gateway(talk.broker) as newcomer:
         await talk.ask("desired", doors={"main-gate": "Locked"})
         found, _, retained = await asyncio.wait_for(newcomer.got.get(), T_WAIT_S)
         assert (found, retained) == ("desired", False)
