@@ -9,7 +9,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from gatewayd.console import repeats
+from gatewayd.console import models, repeats
 from gatewayd.console.problems import ProblemError
 from gatewayd.console.routes import orders
 from gatewayd.domain.events import AlarmAcknowledged, CauseKind, OperatorOrdered, Outcome
@@ -231,11 +231,11 @@ async def test_stored_results_are_bounded_per_session_and_over_all() -> None:
     done: list[str] = []
 
     async def once(session: str, key: str) -> None:
-        async def act() -> orders.OrderResult:
+        async def act() -> models.OrderResult:
             done.append(f"{session} {key}")
-            return orders.OrderResult(seq=1, outcome=Outcome.UNLOCKED)
+            return models.OrderResult(seq=1, outcome=Outcome.UNLOCKED)
 
-        await stored.once(session, key, "open", orders.OrderResult, act)
+        await stored.once(session, key, "open", models.OrderResult, act)
 
     for n in range(repeats.MAX_KEYS + 1):
         await once("a", f"k{n}")
@@ -254,13 +254,13 @@ async def test_who_waits_for_an_order_that_is_interrupted_is_told() -> None:
     stored = repeats.Repeats()
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def act() -> orders.OrderResult:
+    async def act() -> models.OrderResult:
         begun.set()
         await go_on.wait()
         raise JournalError("disk full")
 
-    async def once() -> orders.OrderResult:
-        return await stored.once("a", "k", "open", orders.OrderResult, act)
+    async def once() -> models.OrderResult:
+        return await stored.once("a", "k", "open", models.OrderResult, act)
 
     async with asyncio.TaskGroup() as group:
         first = group.create_task(_error_of(once()), name="first")

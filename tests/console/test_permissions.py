@@ -9,7 +9,6 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from gatewayd.console import app as app_module
 from gatewayd.console.app import build, create_app, served_routes
 from gatewayd.console.permissions import BEFORE_PASSWORD_CHANGE, PUBLIC, TABLE, may
 from gatewayd.console.problems import PROBLEMS
@@ -59,7 +58,7 @@ def test_the_table_lists_every_route_that_is_served_and_no_other() -> None:
 
 
 def test_a_route_that_the_table_does_not_have_stops_the_start() -> None:
-    longer = patch.dict(app_module.TABLE, {"GET /api/v1/secret": Role.GUARD})
+    longer = patch.dict(TABLE, {"GET /api/v1/secret": Role.GUARD})
     with longer, pytest.raises(RuntimeError, match="differ: GET /api/v1/secret"):
         build()
 

@@ -1,0 +1,475 @@
+"""The page in Debian's Chromium, against a real server and real stores.
+
+Every test also fails on a violation of the page's policy, an error in its scripts, or a request to
+another host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
+
+from gatewayd.clock import SystemClock
+from gatewayd.domain.events import AlarmAcknowledged, OperatorOrdered
+from gatewayd.domain.model import AlarmKind, DoorMode, Reason
+from gatewayd.store.operators import Operator, Role
+from tests.console.rig import HASH, PASSWORD, Rig, rig, served
+from tests.store.lists import person
+
+pytestmark = pytest.mark.browser
+
+XSS = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+EXPECTED = ("net::ERR_", "status of 401", "status of 409")  # what a lost box and a refusal print
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path, SystemClock(), [person(66, name=XSS, building=XSS)]) as opened:
+        yield opened
+
+
+class Desk:
+    """A browser at the post; what it complained of is kept."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.browser = browser
+        self.url = url
+        self.complaints: list[str] = []
+
+    async def page(self, operator: str = "li-guard", **options: Any) -> Page:
+        """A console of its own, signed in, showing what is live."""
+        context = await self.context(**options)
+        page = await context.new_page()
+        await page.goto(self.url)
+        await sign_in(page, operator)
+        await expect(page.locator(".flow.good")).to_be_visible()
+        return page
+
+    async def context(self, **options: Any) -> BrowserContext:
+        window = {"viewport": {"width": 1366, "height": 768}, "locale": "en-GB", **options}
+        context = await self.browser.new_context(**window)
+        context.set_default_timeout(8_000)
+        context.on("console", self._said)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("request", self._asked)
+        return context
+
+    def _said(self, message: ConsoleMessage) -> None:
+        ours = message.type in {"error", "warning"}
+        if ours and not any(known in message.text for known in EXPECTED):
+            self.complaints.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.url).netloc:
+            self.complaints.append(f"asked another host: {request.url}")
+
+
+async def sign_in(page: Page, operator: str, password: str = PASSWORD) -> None:
+    await page.locator("[name=name]").fill(operator)
+    await page.locator("[name=password]").fill(password)
+    await page.keyboard.press("Enter")
+
+
+@asynccontextmanager
+async def desk_at(url: str) -> AsyncIterator[Desk]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+        )
+        desk = Desk(browser, url)
+        try:
+            yield desk
+        finally:
+            await browser.close()
+    assert desk.complaints == []
+
+
+@pytest.fixture
+async def desk(console: Rig) -> AsyncIterator[Desk]:
+    async with served(console.deps) as url, desk_at(url) as opened:
+        yield opened
+
+
+def row(page: Page, seq: int) -> Any:  # a locator
+    return page.locator(f'[data-seq="{seq}"]')
+
+
+async def test_a_guard_logs_in_and_sees_an_entry_with_its_picture_as_it_happens(
+    console: Rig, desk: Desk
+) -> None:
+    context = await desk.context()
+    page = await context.new_page()
+    await page.goto(desk.url)
+    await sign_in(page, "li-guard", "not-the-password")
+    await expect(page.get_by_role("alert")).to_have_text("Name or password is wrong.")
+    await sign_in(page, "li-guard")
+    await expect(page.get_by_text("No entries yet")).to_be_visible()
+    seq = await console.denied()
+    await console.picture(seq)
+    entry = row(page, seq)
+    await expect(entry).to_contain_text("王芳")
+    await expect(entry).to_contain_text("Bldg 6 Unit 2 Room 1203")
+    await expect(entry).to_contain_text("Denied")
+    await expect(entry).to_contain_text("Card expired")
+    await expect(entry.locator("img")).to_have_js_property("naturalWidth", 640)
+    panel = page.locator(".panel")
+    await expect(panel).to_contain_text("This card expired on 18 Nov")
+    await expect(panel).to_contain_text("Call the owner, or register a visit.")
+    await expect(panel.locator("img")).to_have_js_property("naturalWidth", 640)
+    await expect(page.locator("[aria-live=polite]")).to_have_text(
+        "Denied: 王芳, 东门人行, Card expired"
+    )
+    await page.keyboard.press("p")
+    await expect(page.locator("dialog .large-picture")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("dialog")).to_have_count(0)
+
+
+async def test_how_it_was_decided_is_one_click_away(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await console.denied()
+    await page.get_by_text("How it was decided").click()
+    await expect(page.locator(".trace .fail")).to_contain_text("valid_until")
+
+
+async def test_a_name_made_of_markup_is_only_a_name(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    seq = await console.denied(Reason.EXPIRED, 66, detail=(("valid_until_s", XSS),))
+    await console.denied(Reason.OUTSIDE_SCHEDULE, 66, detail=(("schedules", XSS),))
+    await console.alarms.raise_alarm(AlarmKind.DEVICE_OFFLINE, XSS, XSS)
+    await expect(row(page, seq).locator(".entry-name")).to_have_text(XSS)
+    await expect(page.locator(".panel .why")).to_contain_text(XSS)
+    await page.keyboard.press("3")
+    await expect(page.locator(".alarm-about")).to_have_text(XSS)
+    await expect(page).to_have_title("Gate console")
+
+
+async def test_a_new_entry_never_moves_what_the_hand_is_about_to_click(
+    console: Rig, desk: Desk
+) -> None:
+    first = await console.granted()
+    page = await desk.page()
+    await row(page, first).hover()
+    await expect(page.locator(".flow.warn")).to_have_text("List paused")
+    before = await row(page, first).bounding_box()
+    second, third = await console.granted(), await console.denied()
+    await expect(page.get_by_test_id("new").or_(page.locator("[data-test=new]"))).to_contain_text(
+        "2 new"
+    )
+    await console.outcome(first)
+    assert await row(page, first).bounding_box() == before
+    await expect(page.locator(".entry")).to_have_count(1)
+    await page.mouse.move(1200, 700)
+    await expect(page.locator(".entry")).to_have_count(3)
+    order = await page.locator(".entry").evaluate_all("rows => rows.map(r => +r.dataset.seq)")
+    assert order == [third, second, first]
+
+
+async def test_the_list_is_walked_and_filtered_from_the_keyboard(console: Rig, desk: Desk) -> None:
+    seqs = [await console.granted(), await console.denied(), await console.granted()]
+    page = await desk.page()
+    await expect(page.locator(".entry")).to_have_count(3)
+    await row(page, seqs[2]).locator("button").focus()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(row(page, seqs[1]).locator("button")).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator(".panel-verdict")).to_contain_text("Denied")
+    await page.keyboard.press("j")
+    await expect(page.locator(".panel-verdict")).to_contain_text("Granted")
+    await page.keyboard.press("f")
+    await expect(page.locator(".entry")).to_have_count(1)
+    await console.granted()
+    last = await console.denied()
+    await page.keyboard.press("j")
+    await expect(row(page, last)).to_be_visible()
+    await expect(page.locator(".entry")).to_have_count(2)
+
+
+async def test_older_entries_come_when_asked_for(console: Rig, desk: Desk) -> None:
+    seqs = [await console.granted() for _ in range(70)]
+    page = await desk.page()
+    await expect(page.locator(".entry")).to_have_count(60)
+    await page.get_by_role("button", name="Older entries").click()
+    await expect(page.locator(".entry")).to_have_count(70)
+    await expect(row(page, seqs[0])).to_have_count(1)
+    await expect(page.get_by_text("No older entries")).to_be_attached()
+
+
+async def test_one_key_changes_the_language_and_it_stays(console: Rig, desk: Desk) -> None:
+    await console.denied()
+    page = await desk.page()
+    await page.keyboard.press("l")
+    await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+    await expect(page.locator(".panel")).to_contain_text("致电业主，或登记访客。")
+    await expect(page.locator(".entry-reason")).to_have_text("卡已到期")
+    await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    async with asyncio.timeout(5):
+        while (await _operator(console, "li-guard")).language != "zh-CN":
+            await asyncio.sleep(0)
+    await page.reload()
+    await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+
+
+async def _operator(console: Rig, name: str) -> Operator:
+    operator = await console.operators.operator(name)
+    assert operator is not None
+    return operator
+
+
+async def test_three_keys_open_a_door_with_a_reason(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    for key in "oa1":
+        await page.keyboard.press(key)
+    await expect(page.locator(".notice.good")).to_have_text("东门人行: opened")
+    [(door, cause)] = console.doors.unlocked
+    assert (door, cause.ref) == ("main-gate", "li-guard")
+    assert cause.reason == "Resident without card, identity checked"
+    await page.keyboard.press("2")
+    await expect(page.locator("[data-door=main-gate]")).to_have_attribute("data-state", "unlocked")
+
+
+async def test_a_reason_of_ones_own_is_typed(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await page.keyboard.press("2")
+    await page.locator("[data-door=b1-lobby] .tile-open").click()
+    await page.keyboard.press("0")
+    await page.keyboard.type("piano delivery")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".notice.good")).to_be_visible()
+    [(door, cause)] = console.doors.unlocked
+    assert (door, cause.reason) == ("b1-lobby", "piano delivery")
+
+
+async def test_tiles_show_each_door_as_it_truly_is(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await page.keyboard.press("2")
+    tile = page.locator("[data-door=main-gate]")
+    await expect(tile).to_have_attribute("data-state", "secure")
+    for changes, state, words in (
+        ({"phase": "forced", "open": True}, "forced", "Forced"),
+        ({"phase": "held"}, "held", "Held open"),
+        ({"phase": "held_warning"}, "held_warning", "Open too long soon"),
+        ({"phase": "open"}, "open", "Open"),
+        ({"phase": "unlocked", "open": False}, "unlocked", "Unlocked"),
+        ({"phase": "secure", "mode": DoorMode.LOCKED_DOWN}, "lockdown", "Lockdown"),
+        ({"mode": DoorMode.BLOCKED}, "blocked", "Out of use"),
+        ({"mode": DoorMode.LOCKED_OPEN}, "free", "Kept open"),
+        ({"online": False, "open": None}, "offline", "Offline"),
+    ):
+        console.doors.set("main-gate", **changes)
+        await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate")
+        await console.alarms.clear(AlarmKind.DOOR_HELD, "main-gate")
+        await expect(tile).to_have_attribute("data-state", state)
+        await expect(tile.locator(".tile-state")).to_have_text(words)
+
+
+async def test_a_lockdown_asks_twice_and_only_a_leader_is_offered_it(
+    console: Rig, desk: Desk
+) -> None:
+    guard = await desk.page()
+    await guard.keyboard.press("2")
+    await expect(guard.get_by_role("heading", name="Doors")).to_be_visible()
+    await expect(guard.get_by_role("button", name="Lock all down…")).to_have_count(0)
+    page = await desk.page("chen-leader")
+    await page.keyboard.press("2")
+    await page.get_by_role("button", name="Lock all down…").click()
+    await page.keyboard.press("3")
+    await expect(page.get_by_role("heading", name="Confirm: lock down all 3 doors")).to_be_visible()
+    assert await console.journaled(OperatorOrdered) == []
+    await page.keyboard.press("y")
+    await expect(page.locator(".notice.good")).to_have_text("3 doors locked down")
+    await expect(guard.locator("[data-state=lockdown]")).to_have_count(3)
+    await page.get_by_role("button", name="Lift lockdown…").click()
+    await page.keyboard.press("1")
+    await page.get_by_role("button", name="Lift now").click()
+    await expect(guard.locator("[data-state=secure]")).to_have_count(3)
+
+
+async def test_of_two_consoles_one_takes_the_alarm_and_the_other_is_told_who(
+    console: Rig, desk: Desk
+) -> None:
+    li, chen = await desk.page(), await desk.page("chen-leader")
+    await console.alarms.raise_alarm(AlarmKind.CAMERA_OFFLINE, "cam-gate")
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    for page in (li, chen):
+        await expect(page.locator("[data-screen=alarms] .badge")).to_have_text("2")
+        await page.keyboard.press("a")
+        await expect(page.locator(f"#take-{alarm_id}")).to_be_focused()
+    # Both have pressed before either can have heard of the other.
+    await asyncio.gather(li.keyboard.press("Enter"), chen.keyboard.press("Enter"))
+    [taken] = await _acknowledged(console)
+    winner, loser = (li, chen) if taken.operator == "li-guard" else (chen, li)
+    await expect(winner.locator(".notice.good")).to_have_text("You took it: Door forced")
+    await expect(loser.locator(".notice.bad")).to_have_text(f"{taken.operator} took it before you")
+    for page in (li, chen):
+        await expect(page.locator(f"[data-alarm='{alarm_id}'] .taken-by")).to_contain_text(
+            taken.operator
+        )
+        await expect(page.locator("[data-screen=alarms] .badge")).to_have_text("1")
+
+
+async def _acknowledged(console: Rig) -> list[AlarmAcknowledged]:
+    async with asyncio.timeout(5):
+        while not (events := await console.journaled(AlarmAcknowledged)):
+            await asyncio.sleep(0)
+    return [event for event in events if isinstance(event, AlarmAcknowledged)]
+
+
+async def test_an_alarm_is_taken_with_a_note(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await console.alarms.raise_alarm(AlarmKind.STORAGE_LOW, "storage", "180 MB left")
+    await page.keyboard.press("3")
+    await expect(page.locator(".alarm-about")).to_have_text("the disk")
+    await page.get_by_role("button", name="With a note…").click()
+    await page.keyboard.type("called Wu")
+    await page.keyboard.press("Enter")
+    [taken] = await _acknowledged(console)
+    assert taken.note == "called Wu"
+
+
+async def test_sound_waits_for_the_first_key_and_can_be_muted(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await page.reload()
+    await expect(page.get_by_text("Click to turn sound on")).to_be_visible()
+    await page.keyboard.press("Shift")
+    await expect(page.get_by_text("Sound on")).to_be_visible()
+    await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    await page.keyboard.press("m")
+    await expect(page.get_by_text("Muted until")).to_be_visible()
+
+
+async def test_a_server_that_restarts_under_an_open_page_leaves_no_gap_and_no_duplicate(
+    console: Rig,
+) -> None:
+    async with served(console.deps) as url:
+        port = urlsplit(url).port
+        assert port is not None
+    seqs = [await console.granted() for _ in range(3)]
+    async with desk_at(url) as desk:
+        async with served(console.deps, port):
+            page = await desk.page()
+            await page.keyboard.press("2")
+            await expect(page.locator("[data-state=secure]")).to_have_count(3)
+        await expect(page.locator(".lost")).to_contain_text("Connection to the box lost")
+        await expect(page.locator("[data-state=unknown]")).to_have_count(3)
+        await expect(page.locator(".tile-open:enabled")).to_have_count(0)
+        seqs += [await console.denied(), await console.granted(), await console.granted()]
+        await console.outcome(seqs[1])
+        async with served(console.deps, port):
+            await expect(page.locator(".lost")).to_have_count(0)
+            await page.keyboard.press("1")
+            seqs.append(await console.granted())
+            await expect(row(page, seqs[-1])).to_be_visible()
+            shown = page.locator(".entry")
+            order = await shown.evaluate_all("rows => rows.map(r => +r.dataset.seq)")
+            assert order == seqs[::-1]
+
+
+async def test_a_journal_that_was_replaced_starts_the_page_anew(
+    console: Rig, tmp_path: Path
+) -> None:
+    async with served(console.deps) as url:
+        port = urlsplit(url).port
+        assert port is not None
+    async with desk_at(url) as desk, rig(tmp_path / "new", SystemClock()) as other:
+        async with served(console.deps, port):
+            for _ in range(5):
+                await console.granted()
+            page = await desk.page()
+            await expect(page.locator(".entry")).to_have_count(5)
+        # The same operators and sessions, another journal: a box whose disk was changed.
+        deps = replace(other.deps, operators=console.operators)
+        seq = await other.denied()
+        async with served(deps, port):
+            await expect(page.locator(".entry")).to_have_count(1)
+            await expect(row(page, seq)).to_be_visible()
+
+
+async def test_logging_out_leads_to_the_log_in_in_every_tab(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    other = await page.context.new_page()
+    await other.goto(desk.url)
+    await expect(other.locator(".flow.good")).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+    for tab in (page, other):
+        await expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+async def test_a_first_password_is_changed_before_anything_is_seen(
+    console: Rig, desk: Desk
+) -> None:
+    new = Operator("new-guard", Role.GUARD, HASH, "en", must_change_password=True)
+    await console.operators.put(new)
+    context = await desk.context()
+    page = await context.new_page()
+    await page.goto(desk.url)
+    await sign_in(page, "new-guard")
+    await expect(page.get_by_role("heading", name="Change your first password")).to_be_visible()
+    await page.keyboard.press("2")
+    for name, value in (("current", PASSWORD), ("new", "my-own-secret"), ("again", "my-own-secre")):
+        await page.locator(f"[name={name}]").fill(value)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("The two new passwords differ.")
+    await page.locator("[name=again]").fill("my-own-secret")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".flow.good")).to_be_visible()
+
+
+async def test_themes_keys_and_system_are_one_key_away(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.keyboard.press("t")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    await expect(page.locator(".flow.good")).to_be_visible()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("4")
+    await expect(page.locator(".devices tbody tr")).to_have_count(3)
+    await expect(page.locator(".cards")).to_contain_text("Revision 7")
+
+
+SMALL = """elements => elements
+    .map(e => [e.outerHTML.slice(0, 90), e.getBoundingClientRect()])
+    .filter(([, box]) => box.width > 0 && (box.width < 43.9 || box.height < 43.9))
+    .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
+NAMELESS = """elements => elements
+    .filter(e => !(e.textContent.trim() || e.getAttribute("aria-label")))
+    .map(e => e.outerHTML.slice(0, 90))"""
+CLIPPED = "document.documentElement.scrollWidth > window.innerWidth"
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1024, 768)])
+@pytest.mark.parametrize("operator", ["chen-leader", "zhao-guard"])
+async def test_everything_a_hand_aims_at_is_large_named_and_on_the_screen(
+    console: Rig, desk: Desk, size: tuple[int, int], operator: str
+) -> None:
+    await console.picture(await console.denied())
+    await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    page = await desk.page(operator, viewport={"width": size[0], "height": size[1]})
+    for screen in "1234o":
+        await page.keyboard.press(screen)
+        await expect(page.locator("main h1, dialog h2").first).to_be_visible()
+        targets = page.locator("button, input, summary")
+        assert await targets.evaluate_all(SMALL) == []
+        assert await targets.locator(":scope:not(input)").evaluate_all(NAMELESS) == []
+        assert await page.evaluate(CLIPPED) is False
