@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from random import Random, SystemRandom
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gatewayd import __version__
@@ -54,8 +54,9 @@ if TYPE_CHECKING:
     from gatewayd.store.operators import OperatorStore
 
 log = logging.getLogger(__name__)
+_Part = TypeVar("_Part")
 
-OK, FAILED, REFUSED = 0, 1, 3  # gatewayd.cli tells what they mean
+OK, FAILED = 0, 1  # gatewayd.cli tells what they mean
 CONSOLE_START_S = 5.0
 FLUSH_S = 5.0  # at the end, for events that wait for the disk
 
@@ -89,8 +90,9 @@ def run(loaded: LoadedSettings) -> int:
     try:
         asyncio.run(_until_signal(loaded))
     except (JournalError, ValueError, OSError) as error:
-        print(f"gatewayd run: refused to start: {error}", file=sys.stderr)  # noqa: T201  # for the shell
-        return REFUSED
+        # Not "refused": a locked or failing disk may be well when systemd tries again.
+        print(f"gatewayd run: could not start: {error}", file=sys.stderr)  # noqa: T201  # for the shell
+        return FAILED
     except BaseExceptionGroup as errors:
         log.critical("a part failed, the process ends: %s", errors, exc_info=errors)
         return FAILED
@@ -113,7 +115,7 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(
             _tasks({"recorder": box.recorder.run(), "alarms": box.alarms.run()})
         )
-        await box.journal.append(SystemStarted(__version__, loaded.sha256, box.whitelist.revision))
+        box.recorder.record(SystemStarted(__version__, loaded.sha256, box.whitelist.revision))
         async with _tasks(_controller_tasks(box)):
             async with _tasks(_gate_tasks(box)):
                 log.info("doors decide, whitelist revision %d", box.whitelist.revision)
@@ -307,13 +309,26 @@ async def _services(box: Box) -> AsyncIterator[dict[str, Any]]:
     await asyncio.to_thread(_load_services, settings)
     told: dict[str, Any] = {"gateway": settings.site.gateway, "version": __version__}
     async with AsyncExitStack() as stack:
-        files = None
+        files, link = None, None
         if settings.camera:
-            files = await _start_cameras(box, stack)
-        link = await _start_link(box, stack) if settings.link is not None else None
+            files = await _or_alarm(box, "cameras", _start_cameras(box, stack))
+        if settings.link is not None:
+            link = await _or_alarm(box, "link", _start_link(box, stack))
         if settings.console is not None:
-            told["console"] = await _start_console(box, stack, files, link)
+            work = _start_console(box, stack, files, link)
+            told["console"] = await _or_alarm(box, "console", work)
         yield told
+
+
+async def _or_alarm(box: Box, what: str, starting: Coroutine[Any, Any, _Part]) -> _Part | None:
+    """The part, or an alarm where it can't start: the doors decide without it."""
+    try:
+        return await starting
+    except (OSError, ValueError) as error:
+        log.error("%s can't start: %s", what, error)
+        detail = f"{what} can't start: {error} (mend it, then restart gatewayd)"
+        box.alarms.signal(AlarmKind.DEVICE_OFFLINE, what, active=True, detail=detail)
+        return None
 
 
 def _load_services(settings: Settings) -> None:

@@ -91,6 +91,8 @@ class DoorTask:
     async def run(self) -> None:
         while True:
             letter = await self._next_letter()
+            if letter.answer is not None and letter.answer.cancelled():
+                continue  # whoever gave the order has given up: it must not come true later
             outcome = await self._take(letter.input)
             if letter.answer is not None and not letter.answer.done():
                 letter.answer.set_result(outcome)

@@ -46,9 +46,12 @@ def free_mb(directory: Path) -> int:
 async def watch_space(directory: Path, low_mb: int, clock: Clock, alarms: AlarmDesk) -> None:
     """Alarm while less than `low_mb` is free; cleared at a tenth above it, so it does not flap."""
     while True:
-        free = free_mb(directory)
-        if free < low_mb:
+        try:
+            free = free_mb(directory)
             detail = f"{free} MB free, less than {low_mb} MB: pictures go first, then make room"
+        except OSError as error:
+            free, detail = 0, f"the free space of {directory} can't be read: {error}"
+        if free < low_mb:
             alarms.signal(AlarmKind.STORAGE_LOW, "storage", active=True, detail=detail)
         elif free > low_mb * 1.1:
             alarms.signal(AlarmKind.STORAGE_LOW, "storage", active=False)

@@ -30,9 +30,9 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.ports import Whitelist, WhitelistReadError
 from gatewayd.domain.schedule import DAY_S, Moment
-from gatewayd.doors import DoorTasks
+from gatewayd.doors import DoorTask, DoorTasks
 
-ANSWER_S = 3.0  # a door may be in the middle of a drive, which ends within 2 s
+ANSWER_S = 6.0  # a door may be in an unlock that fails and the lock after it: twice 2 s
 
 _DOOR = Door(DoorId("self-test"), "self-test")
 _POINT = AccessPoint(AccessPointId("self-test"), "self-test", _DOOR.id, Direction.IN)
@@ -72,10 +72,21 @@ class DecisionPath:
         return await self._silent_door()
 
     async def _silent_door(self) -> str | None:
-        for door_id, task in self._doors.tasks.items():
-            try:
-                async with asyncio.timeout(ANSWER_S):
-                    await task.order(TimePassed())
-            except TimeoutError:
-                return f"door {door_id}: its task does not answer"
-        return None
+        """All doors are asked at once: those of a dead board must not add up."""
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(_answers(task), name=f"self-test {door_id}")
+                for door_id, task in self._doors.tasks.items()
+            ]
+        silent = (d for d, task in zip(self._doors.tasks, asked, strict=True) if not task.result())
+        door_id = next(silent, None)
+        return None if door_id is None else f"door {door_id}: its task does not answer"
+
+
+async def _answers(task: DoorTask) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await task.order(TimePassed())
+    except TimeoutError:
+        return False
+    return True

@@ -53,7 +53,11 @@ def notify(message: str) -> bool:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-        line.sendto(message.encode(), address)
+        try:
+            line.sendto(message.encode(), address)
+        except OSError as error:
+            log.warning("systemd can't be told %s: %s", message, error)
+            return False
     return True
 
 

@@ -104,6 +104,8 @@ class TapPath:
         self._alarms = alarms
         self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in site.access_points}
         self._writes = asyncio.TaskGroup()
+        self._flooded: set[AccessPointId] = set()
+        self._late: set[DoorId] = set()
 
     # ----------------------------------------------------------------------------- the path
 
@@ -151,6 +153,7 @@ class TapPath:
             self._pictures.request(seq, point.camera_ids, tap.stamp)
             outcome = await self._unlock(event, seq)
             self._record_outcome(event, seq, outcome)
+            self._on_time_again(door)
             return
         opened = await self._apply_fail_policy(event, door)
         self._writes.create_task(
@@ -162,6 +165,7 @@ class TapPath:
     async def _apply_fail_policy(self, event: AccessGranted, door: Door) -> Outcome:
         """What the door's settings say for a grant that is not on disk: an alarm in any case."""
         detail = f"a grant was not on disk within {door.commit_deadline_ms} ms"
+        self._late.add(door.id)
         self._alarms.signal(AlarmKind.JOURNAL_LATE, door.id, active=True, detail=detail)
         match door.fail_policy:
             case FailPolicy.SECURE:
@@ -170,6 +174,11 @@ class TapPath:
                 return await self._unlock(event, seq=0)
             case _ as never:
                 assert_never(never)
+
+    def _on_time_again(self, door: Door) -> None:
+        if door.id in self._late:
+            self._late.discard(door.id)
+            self._alarms.signal(AlarmKind.JOURNAL_LATE, door.id, active=False)
 
     async def _settle(
         self,
@@ -185,7 +194,6 @@ class TapPath:
             case int(seq):
                 self._pictures.request(seq, point.camera_ids, tap.stamp)
                 self._record_outcome(event, seq, outcome, "decided by the door's fail policy")
-                self._alarms.signal(AlarmKind.JOURNAL_LATE, event.door_id, active=False)
             case JournalError() as error if outcome is Outcome.UNLOCKED:
                 log.error("a grant opened before it was recorded: %s", error)
                 self._recorder.record(replace(event, recorded_late=True), tap.stamp)
@@ -268,6 +276,9 @@ class TapPath:
                 Tap(access_point_id, shown.credential, shown.stamp)
             )
         except asyncio.QueueFull:
+            if access_point_id in self._flooded:
+                return
+            self._flooded.add(access_point_id)
             detail = f"more than {MAX_WAITING_TAPS} taps waiting; further ones are not decided"
             self._alarms.signal(
                 AlarmKind.READER_FLOODED, access_point_id, active=True, detail=detail
@@ -282,5 +293,6 @@ class TapPath:
     async def _serve(self, point_id: AccessPointId, queue: asyncio.Queue[Tap]) -> None:
         while True:
             await self.handle(await queue.get())
-            if queue.empty():
+            if queue.empty() and point_id in self._flooded:
+                self._flooded.discard(point_id)
                 self._alarms.signal(AlarmKind.READER_FLOODED, point_id, active=False)

@@ -108,16 +108,30 @@ def _config(app: object, certificate_file: Path | None, key_file: Path | None) -
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket that says it is TCP: only then asyncio turns off Nagle's algorithm, which
+    else holds every answer back for 40 ms."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConsoleAddressError(
-            f"console: cannot listen on {host} port {port}: {error} "
-            "(change [console] host or port, or end the program that holds it)"
-        ) from error
-    listener.setblocking(False)
+        raise _cannot_listen(host, port, error) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(host, port, error) from error
     return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConsoleAddressError:
+    return ConsoleAddressError(
+        f"console: cannot listen on {host} port {port}: {error} "
+        "(change [console] host or port, or end the program that holds it)"
+    )
 
 
 def _shown(host: str) -> str:

@@ -159,6 +159,7 @@ class DoorState:
     last_seen_open: bool | None = None  # what was seen last, kept through an outage
     online: bool = False
     failed: bool = False  # DOOR_FAILED is up
+    confirmed: bool = False  # the board has answered since the start
     relock_at_ns: int | None = None
     authorised_until_ns: int = 0
     warn_at_ns: int | None = None
@@ -251,6 +252,9 @@ def _on_contact_closed_door(
     """
     before = state.last_seen_open
     state = replace(state, open=event.open, last_seen_open=event.open)
+    if not event.open and before is None:
+        # What was wrong before a restart is over: its alarms must not swallow the next ones.
+        return state, (Clear(AlarmKind.DOOR_FORCED), Clear(AlarmKind.DOOR_HELD))
     if not event.open:
         return state, (Record(DoorClosed(door.id)),) if before else ()
     if before is not False:
@@ -336,9 +340,9 @@ def _on_back(state: DoorState, _event: ControllerBack, _now_ns: int, _door: Door
 
 
 def _on_drive_done(state: DoorState, _event: DriveDone, _now_ns: int, _door: Door) -> Next:
-    if not state.failed:
+    if state.confirmed and not state.failed:
         return state, ()
-    return replace(state, failed=False), (Clear(AlarmKind.DOOR_FAILED),)
+    return replace(state, failed=False, confirmed=True), (Clear(AlarmKind.DOOR_FAILED),)
 
 
 def _on_drive_failed(state: DoorState, event: DriveFailed, now_ns: int, door: Door) -> Next:

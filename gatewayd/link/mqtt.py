@@ -85,6 +85,8 @@ class Connection:
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
         self._subscribing: dict[int, asyncio.Future[None]] = {}
         self._socket: socket.socket | None = None
+        self._attached = False  # TCP, and TLS where it is asked for, stand
+        self._answered = False  # a CONNACK came, whatever it says
         self._client = self._make_client(will)
 
     def _make_client(self, will: Will) -> paho.Client:
@@ -127,7 +129,11 @@ class Connection:
                 f"within {CONNECT_TIMEOUT_S:g} s"
             ) from None
         except (OSError, ValueError) as error:
+            answered = self._answered
             self.close()
+            if self.version == 5 and not answered and self._attached:
+                # Some brokers without MQTT 5 hang up on its CONNECT.
+                raise ProtocolRefusedError(str(error)) from error
             if isinstance(error, LinkLostError):
                 raise
             raise LinkLostError(f"{self._where}: connect: {error}") from error
@@ -153,6 +159,7 @@ class Connection:
         assert isinstance(sock, socket.socket)  # noqa: S101  # TCP or TLS, never paho's WebSocket
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
+        self._attached = True
         self._loop.add_reader(sock, self._read)
         if self._client.want_write():
             self._loop.add_writer(sock, self._write)
@@ -250,6 +257,7 @@ class Connection:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        self._answered = True
         if self._connected.done():
             return
         if reason.is_failure:

@@ -15,6 +15,7 @@ from gatewayd.domain.events import Stream
 from gatewayd.domain.model import NS_PER_S
 from gatewayd.domain.ports import Clock, JournalError
 from gatewayd.link.contract import Ack, Topics, to_json
+from gatewayd.link.mqtt import PUBACK_TIMEOUT_S, LinkLostError
 from gatewayd.store.rows import OutboxRow
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class StreamOutbox:
     async def _send(self, line: Line) -> None:
         while True:
             looked_upto = self._journal.last_seq
+            self._moved.clear()
             rows = await self._journal.outbox(self._stream, self._sent_upto, BATCH)
             for row in rows:
                 await self._room()
@@ -130,8 +132,7 @@ class StreamOutbox:
         self._sent_upto = row.seq
 
     async def _news(self, seq: int) -> None:
-        """Returns when there may be more to read, or the cursor was moved back."""
-        self._moved.clear()
+        """Returns when there may be more to read, or the cursor was moved back since then."""
         async with asyncio.TaskGroup() as group:
             grown = group.create_task(self._journal.wait_beyond(seq), name="outbox journal")
             moved = group.create_task(self._moved.wait(), name="outbox moved")
@@ -148,7 +149,11 @@ class StreamOutbox:
     async def _settle(self, at_most: int) -> None:
         """Wait until no more than so many publishes are without a PUBACK, in their order."""
         while len(self._flying) > at_most:
-            await self._flying.popleft()
+            try:
+                async with asyncio.timeout(PUBACK_TIMEOUT_S):
+                    await self._flying.popleft()
+            except TimeoutError:
+                raise LinkLostError(f"no PUBACK within {PUBACK_TIMEOUT_S:g} s") from None
 
     async def _watch(self) -> None:
         """Where the centre has made no progress for `resend_s`, send again from its last word."""

@@ -137,9 +137,15 @@ class Link:
             for name in DOWN_TOPICS:
                 group.create_task(self._take_messages(name), name=f"link {name}")
             group.create_task(self._sync.run(), name="link whitelist")
-            await self._commands.resume()
+            await self._resume_commands()
             await self._sync.resume()
             await self._keep_up()
+
+    async def _resume_commands(self) -> None:
+        try:
+            await self._commands.resume()
+        except JournalError as error:
+            log.error("interrupted commands can't be read: %s", error)
 
     async def _keep_up(self) -> None:
         backoff_ns, attempt = FIRST_BACKOFF_NS, 0

@@ -85,9 +85,14 @@ class WhitelistSync:
 
     async def resume(self) -> None:
         """At the start: the update that the last process left unfinished, if there is one."""
-        payload = self._store.staging.manifest()
-        if payload is not None:
-            await self._manifest(payload)
+        try:
+            payload = self._store.staging.manifest()
+            if payload is not None:
+                await self._manifest(payload)
+        except OSError as error:
+            log.error("an unfinished update can't be read, it is asked for again: %s", error)
+            self._update = None
+            self._store.staging.clear()
 
     async def run(self) -> None:
         """Ask again for what did not come, for ever."""
@@ -207,7 +212,11 @@ class WhitelistSync:
                 applied = await self._store.apply_full(manifest.rev, chunks)
             else:
                 applied = await self._store.apply_delta(manifest.base, manifest.rev, chunks)
-        except (WhitelistDataError, OSError) as error:
+        except WhitelistDataError as error:
+            self._refused.add(manifest.content_sha256)
+            await self._reject(manifest.rev, str(error))
+            return
+        except OSError as error:
             await self._reject(manifest.rev, str(error))
             return
         self._update = None
@@ -226,10 +235,10 @@ class WhitelistSync:
         self._send({"ask": "manifest", "have": self._store.revision})
 
     async def _reject(self, revision: int, why: str) -> None:
-        """The old list stays; an alarm says so. The same content is not pulled again."""
+        """The old list stays; an alarm says so. A list whose records are wrong is not pulled again;
+        one that met a full disk or wrong chunks is, on the next manifest."""
         log.error("whitelist revision %d refused: %s", revision, why)
         if self._update is not None and self._update.manifest.rev == revision:
-            self._refused.add(self._update.manifest.content_sha256)
             self._update = None
             self._store.staging.clear()
         known = any(a.kind is AlarmKind.WHITELIST_REJECTED for a in self._alarms.open_alarms())

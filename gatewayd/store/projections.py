@@ -63,7 +63,10 @@ def statements(event: Event, seq: int) -> list[Statement]:
             )
             return [(sql, (event.outcome, event.detail, seq, event.command_id))]
         case DesiredApplied():
-            return [(_DESIRED, (event.revision, seq))]
+            # The wanted modes in the same transaction: a power cut right after it must not leave
+            # a revision that counts as applied and doors that are not locked down.
+            modes = [(_MODE, (door, mode.value, seq)) for door, mode in event.doors]
+            return [(_DESIRED, (event.revision, seq)), *modes]
         case PictureStored():
             picture = (event.camera_id, event.name, event.sha256, event.size, event.age_ms)
             return [(_PICTURE, (seq, event.for_seq, *picture))]

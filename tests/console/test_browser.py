@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import (
     Browser,
     BrowserContext,
@@ -32,13 +33,25 @@ from gatewayd.store.operators import Operator, Role
 from tests.console.rig import HASH, PASSWORD, Rig, rig, served
 from tests.store.lists import person
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 XSS = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 EXPECTED = ("net::ERR_", "status of 401", "status of 409")  # what a lost box and a refusal print
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One for all tests: each page has a context, and so cookies and storage, of its own."""
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+        )
+        yield launched
+        await launched.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def console(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig(tmp_path, SystemClock(), [person(66, name=XSS, building=XSS)]) as opened:
         yield opened
@@ -87,23 +100,19 @@ async def sign_in(page: Page, operator: str, password: str = PASSWORD) -> None:
 
 
 @asynccontextmanager
-async def desk_at(url: str) -> AsyncIterator[Desk]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
-        )
-        desk = Desk(browser, url)
-        try:
-            yield desk
-        finally:
-            await browser.close()
+async def desk_at(browser: Browser, url: str) -> AsyncIterator[Desk]:
+    desk = Desk(browser, url)
+    try:
+        yield desk
+    finally:
+        for context in browser.contexts:
+            await context.close()
     assert desk.complaints == []
 
 
-@pytest.fixture
-async def desk(console: Rig) -> AsyncIterator[Desk]:
-    async with served(console.deps) as url, desk_at(url) as opened:
+@pytest_asyncio.fixture(loop_scope="module")
+async def desk(console: Rig, browser: Browser) -> AsyncIterator[Desk]:
+    async with served(console.deps) as url, desk_at(browser, url) as opened:
         yield opened
 
 
@@ -356,13 +365,13 @@ async def test_sound_waits_for_the_first_key_and_can_be_muted(console: Rig, desk
 
 
 async def test_a_server_that_restarts_under_an_open_page_leaves_no_gap_and_no_duplicate(
-    console: Rig,
+    console: Rig, browser: Browser
 ) -> None:
     async with served(console.deps) as url:
         port = urlsplit(url).port
         assert port is not None
     seqs = [await console.granted() for _ in range(3)]
-    async with desk_at(url) as desk:
+    async with desk_at(browser, url) as desk:
         async with served(console.deps, port):
             page = await desk.page()
             await page.keyboard.press("2")
@@ -383,12 +392,13 @@ async def test_a_server_that_restarts_under_an_open_page_leaves_no_gap_and_no_du
 
 
 async def test_a_journal_that_was_replaced_starts_the_page_anew(
-    console: Rig, tmp_path: Path
+    console: Rig, browser: Browser, tmp_path: Path
 ) -> None:
     async with served(console.deps) as url:
         port = urlsplit(url).port
         assert port is not None
-    async with desk_at(url) as desk, rig(tmp_path / "new", SystemClock()) as other:
+    (tmp_path / "new").mkdir()
+    async with desk_at(browser, url) as desk, rig(tmp_path / "new", SystemClock()) as other:
         async with served(console.deps, port):
             for _ in range(5):
                 await console.granted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -145,6 +146,18 @@ async def test_an_order_beats_the_deadline_it_extends(gate: Gate) -> None:
     assert gate.board.relays[1]
     await gate.clock.advance(2)
     assert gate.board.relays[1] is False
+
+
+async def test_an_order_whose_giver_has_gone_is_not_carried_out_later() -> None:
+    gate, tasks = build()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await gate.doors.unlock(GATE.id, GUARD)
+    async with running(*tasks):
+        gate.task.post(ControllerBack())
+        await gate.board.until(1, False)
+        await gate.clock.advance(0)
+    assert (1, True) not in gate.board.orders
 
 
 def test_a_door_that_is_not_ours_is_a_key_error() -> None:

@@ -153,6 +153,7 @@ async def test_fail_secure_a_late_journal_keeps_the_door_shut_and_raises_an_alar
     [outcome] = await gate.journal.until(AccessOutcome)
     assert isinstance(outcome, AccessOutcome)
     assert outcome.outcome is Outcome.REFUSED
+    await gate.tap()
     assert (AlarmKind.JOURNAL_LATE, GATE.id, False) in gate.signals.signals
 
 

@@ -230,6 +230,14 @@ def test_a_door_found_open_at_the_start_accuses_nobody_but_is_held() -> None:
     assert state.held_at_ns is not None
 
 
+def test_the_first_closed_contact_and_confirmation_end_the_alarms_of_before_a_restart() -> None:
+    state, effects = step(DoorState(), CLOSES, 0, GATE)
+    assert effects == (Clear(AlarmKind.DOOR_FORCED), Clear(AlarmKind.DOOR_HELD))
+    state, effects = step(state, DriveDone(), 0, GATE)
+    assert effects == (Clear(AlarmKind.DOOR_FAILED),)
+    assert step(state, DriveDone(), 0, GATE)[1] == ()
+
+
 def test_a_door_that_was_closed_before_an_outage_and_is_open_after_it_was_forced() -> None:
     assert Walk(ControllerLost(), ControllerBack(), OPENS).phase() is Phase.FORCED
 

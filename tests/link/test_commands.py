@@ -166,6 +166,23 @@ async def test_a_command_that_cannot_be_journaled_is_not_carried_out(
     assert at.sent[0]["outcome"] == "rejected"
 
 
+async def test_an_order_that_expired_while_the_disk_stalled_does_not_act(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = at.journal.append
+
+    async def stalled(event: Any, stamp: Any = None) -> int:
+        if isinstance(event, CommandAccepted):
+            await at.clock.advance(11)
+        return await append(event, stamp)
+
+    monkeypatch.setattr(at.journal, "append", stalled)
+    await send(at, at.order())
+    assert at.doors.unlocks == []
+    assert at.sent[0]["outcome"] == "failed"
+    assert at.sent[0]["detail"] == "it has expired"
+
+
 async def test_a_flood_of_forged_commands_makes_one_event_and_one_alarm(at: Desk) -> None:
     for n in range(200):
         await send(at, at.order(id=f"x-{n}", nonce="f" * 32))

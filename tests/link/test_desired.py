@@ -29,6 +29,7 @@ async def want(at: Desk, rev: int, mode: str = "LockedDown", **more: Any) -> Non
 async def test_a_lockdown_is_applied_journaled_and_reported(at: Desk) -> None:
     await want(at, 4)
     assert at.doors.mode is DoorMode.LOCKED_DOWN
+    assert await at.journal.door_modes() == {"main-gate": DoorMode.LOCKED_DOWN}
     assert await at.kinds() == ["desired.applied"]
     assert at.sent == [{"rev": 4, "doors": {"main-gate": "LockedDown"}, "rejected": {}}]
 

@@ -165,12 +165,13 @@ async def test_open_alarms_door_modes_commands_and_pictures_are_derived(
         AlarmAcknowledged("open", "main-gate", "li"),
         DoorModeChanged(gate, DoorMode.LOCKED_DOWN, DoorMode.LOCKED, cause),
         CommandAccepted("c-1", "centre", 41, "open", "main-gate"),
-        DesiredApplied(4, "centre", ((gate, DoorMode.LOCKED),)),
+        DesiredApplied(4, "centre", ((DoorId("side-door"), DoorMode.LOCKED),)),
         PictureStored(1, CameraId("cam"), "a/b.jpg", "00", 9, 40),
     ):
         await journal.append(event)
     assert [e.seq for e in await journal.alarm_events()] == [1, 5]
-    assert await journal.door_modes() == {gate: DoorMode.LOCKED_DOWN}
+    modes = {gate: DoorMode.LOCKED_DOWN, DoorId("side-door"): DoorMode.LOCKED}
+    assert await journal.door_modes() == modes
     assert [c.command_id for c in await journal.unfinished_commands()] == ["c-1"]
     await journal.append(CommandDone("c-1", "open", "main-gate", "done"))
     command = await journal.command("c-1")

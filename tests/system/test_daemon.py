@@ -170,5 +170,5 @@ def test_a_start_that_cannot_be_is_refused_with_a_reason(
     config.write_text(SETTINGS.format(folder=tmp_path), encoding="utf-8")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "journal.db").write_bytes(b"no journal" * 1000)
-    assert daemon.run(load_settings(config, load_registry())) == daemon.REFUSED
+    assert daemon.run(load_settings(config, load_registry())) == daemon.FAILED
     assert "not a database" in capsys.readouterr().err

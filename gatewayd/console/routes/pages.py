@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from gatewayd.console import static_folder
 from gatewayd.console.context import Console, ConsoleDep
 from gatewayd.console.problems import Responses, responses
 
 router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
 
 _TO_LOGIN: Responses = {303: {"description": "Nobody is signed in: to the log-in page."}}
+# Told to the browser at once: it would find them one import after the other.
+_APART = {"early.js", "login.js", "app.js"}
+_MODULES = sorted(
+    f"/static/{path.relative_to(static_folder())}"
+    for path in (*static_folder().rglob("js/**/*.js"), *static_folder().glob("vendor/*.js"))
+    if path.name not in _APART
+)
 _templates = Environment(
-    loader=FileSystemLoader(str(files("gatewayd.console") / "templates")),
+    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
 )
@@ -53,5 +61,6 @@ def _page(console: Console, template: str, language: str) -> Response:
         t=console.texts.by_language[language],
         site=console.deps.settings.site.name,
         gateway=console.deps.settings.site.gateway,
+        modules=_MODULES,
     )
     return HTMLResponse(rendered)

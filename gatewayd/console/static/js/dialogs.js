@@ -1,6 +1,6 @@
 // What asks before it acts: a door and a reason, a lockdown twice over, a note, a picture, the keys.
 // @ts-check
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { t } from "./i18n.js";
 import { DOOR_ICON, Icon } from "./icons.js";
 import { acknowledge, openDoor, setLockdown } from "./orders.js";
@@ -25,7 +25,8 @@ export function Dialog({ dialog }) {
  */
 function Modal({ title, children, onKey, wide }) {
   const element = useRef(null);
-  useEffect(() => {
+  // Before the next event can come: the key after this one must find the dialog open.
+  useLayoutEffect(() => {
     const dialog = /** @type {HTMLDialogElement} */ (/** @type {unknown} */ (element.current));
     const before = document.activeElement;
     dialog.showModal();
