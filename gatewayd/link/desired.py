@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
-from gatewayd.domain.events import Cause, CauseKind, DesiredApplied, DesiredRejected, Event
-from gatewayd.domain.model import DoorId, DoorMode, Stamp
-from gatewayd.domain.ports import Doors, JournalError
+from gatewayd.domain.events import (
+    Cause,
+    CauseKind,
+    DesiredApplied,
+    DesiredRejected,
+    Event,
+)
+from gatewayd.domain.model import NS_PER_S, DoorId, DoorMode, Stamp
+from gatewayd.domain.ports import Clock, Doors, JournalError
 from gatewayd.link.contract import DESIRED_DOMAIN, CentralKeys, Desired, Refused, open_signed
 
 log = logging.getLogger(__name__)
+
+REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged states makes one event in this time
 
 MODES = {mode.value: mode for mode in (DoorMode.LOCKED, DoorMode.LOCKED_DOWN)}
 
@@ -36,6 +44,7 @@ class DesiredState:
         door_ids: Collection[DoorId],
         ledger: DesiredLedger,
         doors: Doors,
+        clock: Clock,
         send: Send,
     ) -> None:
         self._gateway = gateway
@@ -44,8 +53,9 @@ class DesiredState:
         self._ledger = ledger
         self._doors = doors
         self._send = send
+        self._clock = clock
         self._rejected: dict[str, str] = {}
-        self._last_rejected = ""
+        self._rejected_ns: int | None = None
 
     async def report(self) -> None:
         """What is in force, sent on every connect and after every change."""
@@ -63,8 +73,8 @@ class DesiredState:
         try:
             if isinstance(opened, Refused):
                 await self._reject(0, "", opened.reason)
-            else:
-                await self._take(*opened)
+                return  # and no report: a flood of forgeries is not answered
+            await self._take(*opened)
         except JournalError as error:
             log.error("the wanted state is not applied, it can't be journaled: %s", error)
             self._rejected = {"*": "the gateway's journal is not available"}
@@ -83,7 +93,10 @@ class DesiredState:
         self._rejected = {}
         modes = tuple((DoorId(door), MODES[mode]) for door, mode in sorted(desired.doors.items()))
         await self._ledger.append(DesiredApplied(desired.rev, kid, modes))
-        cause = Cause(CauseKind.CENTRE, f"desired {desired.rev}")
+        await self._set(modes, desired.rev)
+
+    async def _set(self, modes: Iterable[tuple[DoorId, DoorMode]], revision: int) -> None:
+        cause = Cause(CauseKind.CENTRE, f"desired {revision}")
         for door, mode in modes:
             if self._doors.status(door).mode is not mode:
                 await self._doors.set_mode(door, mode, cause)
@@ -101,8 +114,9 @@ class DesiredState:
         return modes | unknown
 
     async def _reject(self, revision: int, kid: str, why: str) -> None:
-        """Journaled once for each reason in a row: a flood makes one event."""
+        """An event at most every ten seconds, whatever the reasons."""
         log.warning("the wanted state is refused: %s", why)
-        if why != self._last_rejected:
-            self._last_rejected = why
+        now_ns = self._clock.monotonic_ns()
+        if self._rejected_ns is None or now_ns - self._rejected_ns >= REJECTED_EVERY_NS:
+            self._rejected_ns = now_ns
             await self._ledger.append(DesiredRejected(revision, kid, why))

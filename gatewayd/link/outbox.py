@@ -21,7 +21,9 @@ from gatewayd.store.rows import OutboxRow
 log = logging.getLogger(__name__)
 
 BATCH = 100  # rows read from the journal at once
-MAX_SENT = 1_000  # sent and not yet acknowledged by the centre; the broker holds them meanwhile
+# Sent and not yet acknowledged by the centre; the broker holds them meanwhile. Never lower it: what
+# an older version sent before a restart must fit, or the centre's word about it is never believed.
+MAX_SENT = 1_000
 
 
 class OutboxJournal(Protocol):
@@ -94,7 +96,7 @@ class StreamOutbox:
         self._clock = clock
         self._window = window
         self._resend_ns = round(resend_s * NS_PER_S)
-        self._sent_upto = journal.acknowledged(stream)
+        self._sent_upto = self._highest = journal.acknowledged(stream)
         self._owed: deque[int] = deque()  # seqs sent that the centre has not acknowledged
         self._progress_ns = clock.monotonic_ns()
         self._moved = asyncio.Event()
@@ -109,8 +111,8 @@ class StreamOutbox:
 
     async def _send(self, line: Line) -> None:
         while True:
+            self._moved.clear()  # before reading: what moves from here on is news
             looked_upto = self._journal.last_seq
-            self._moved.clear()
             rows = await self._journal.outbox(self._stream, self._sent_upto, BATCH)
             for row in rows:
                 await self._room()
@@ -130,6 +132,7 @@ class StreamOutbox:
             self._progress_ns = self._clock.monotonic_ns()
         self._owed.append(row.seq)
         self._sent_upto = row.seq
+        self._highest = max(self._highest, row.seq)
 
     async def _news(self, seq: int) -> None:
         """Returns when there may be more to read, or the cursor was moved back since then."""
@@ -169,8 +172,15 @@ class StreamOutbox:
                 self._owed.clear()
                 self._moved.set()
 
+    def believes(self, ack: Ack) -> bool:
+        """It is about this stream and epoch, news, and not beyond what was sent."""
+        ours = (ack.stream, ack.epoch) == (self._stream.value, self._journal.epoch)
+        return ours and self._journal.acknowledged(self._stream) < ack.upto <= self._highest
+
     async def acknowledge(self, ack: Ack) -> bool:
-        """The centre's word. False where it is not about this epoch, beyond it, or no news."""
+        """The centre's word, kept. False where it is not believed or can't be kept."""
+        if not self.believes(ack):
+            return False
         try:
             moved = await self._journal.acknowledge(self._stream, ack.epoch, ack.upto)
         except JournalError as error:

@@ -38,6 +38,7 @@ DOWN_TOPICS = ("ack", "wl-chunk", "cmd", "desired")
 MAX_INBOX = 64  # messages waiting on one of them; past it one is dropped, and comes again
 FIRST_BACKOFF_NS = 500 * NS_PER_MS
 MAX_BACKOFF_NS = 30 * NS_PER_S
+STEADY_NS = 30 * NS_PER_S  # a line that held for so long is tried at once when it breaks
 TICK_NS = NS_PER_S
 LINK = DeviceId("link")
 
@@ -112,6 +113,7 @@ class Link:
             name: asyncio.Queue[tuple[bytes, Stamp]](MAX_INBOX) for name in DOWN_TOPICS
         }
         self._told_offline = False
+        self._online_ns = 0
         self.status = LinkStatus(LinkState.CONNECTING, clock.now().wall_ms)
 
     def handle_with(self, sync: WhitelistSync, commands: Commands, desired: DesiredState) -> None:
@@ -126,7 +128,7 @@ class Link:
         def send(message: dict[str, Any]) -> None:
             if self._connection is not None:
                 message = {"gw": self._identity.gateway, **message}
-                self._connection.publish(topic, to_json(message))
+                self._connection.publish(topic, to_json(message))  # its loss is the line's
 
         return send
 
@@ -137,15 +139,9 @@ class Link:
             for name in DOWN_TOPICS:
                 group.create_task(self._take_messages(name), name=f"link {name}")
             group.create_task(self._sync.run(), name="link whitelist")
-            await self._resume_commands()
+            await self._commands.resume()
             await self._sync.resume()
             await self._keep_up()
-
-    async def _resume_commands(self) -> None:
-        try:
-            await self._commands.resume()
-        except JournalError as error:
-            log.error("interrupted commands can't be read: %s", error)
 
     async def _keep_up(self) -> None:
         backoff_ns, attempt = FIRST_BACKOFF_NS, 0
@@ -158,7 +154,9 @@ class Link:
                     attempt += 1
                     self._offline(errors)
                 except* LinkLostError as errors:
-                    if self.status.state is LinkState.ONLINE:
+                    if self.status.state is not LinkState.ONLINE:
+                        attempt = 0  # the first protocol again: it may be another broker now
+                    elif self._clock.monotonic_ns() - self._online_ns >= STEADY_NS:
                         backoff_ns = FIRST_BACKOFF_NS
                     self._offline(errors)
                 except* JournalError as errors:
@@ -239,8 +237,9 @@ class Link:
             for stream in (Stream.ALARMS, Stream.EVENTS)
         }
         self._connection = connection
-        now_ms = self._clock.now().wall_ms
-        self.status = LinkStatus(LinkState.ONLINE, now_ms, connection.version)
+        now = self._clock.now()
+        self._online_ns = now.monotonic_ns
+        self.status = LinkStatus(LinkState.ONLINE, now.wall_ms, connection.version)
         self._told_offline = False
         self._record(DeviceOnline(LINK, f"MQTT {'5' if connection.version == 5 else '3.1.1'}"))
 
@@ -265,17 +264,19 @@ class Link:
         if message.retained or inbox is None:
             log.warning("a message on %s is ignored: retained, or not for us", message.topic)
             return
-        try:
-            inbox.put_nowait((message.payload, self._clock.now()))
-        except asyncio.QueueFull:
+        if inbox.full():
             log.error("too many messages from the centre at once, one on %s lost", message.topic)
+            if inbox is not self._inboxes["ack"]:
+                return
+            inbox.get_nowait()  # of acknowledgements the newest says it all
+        inbox.put_nowait((message.payload, self._clock.now()))
 
     async def _take_messages(self, name: str) -> None:
         while True:
             payload, arrived = await self._inboxes[name].get()
             match name:
                 case "ack":
-                    await self._acknowledge(payload)
+                    await self._acknowledge([payload, *_drained(self._inboxes[name])])
                 case "wl-chunk":
                     await self._sync.handle(payload)
                 case "cmd":
@@ -283,14 +284,26 @@ class Link:
                 case _:
                     await self._desired.handle(payload)
 
-    async def _acknowledge(self, payload: bytes) -> None:
-        ack = parse(Ack, payload)
-        if isinstance(ack, Refused):
-            log.warning("an acknowledgement is not understood: %s", ack.reason)
-            return
-        outbox = self._outboxes.get(ack.stream)
-        if outbox is not None:
-            await outbox.acknowledge(ack)
+    async def _acknowledge(self, payloads: list[bytes]) -> None:
+        """Of all that wait only the furthest of each stream is kept: one commit for many."""
+        furthest: dict[str, Ack] = {}
+        for payload in payloads:
+            ack = parse(Ack, payload)
+            if isinstance(ack, Refused):
+                log.warning("an acknowledgement is not understood: %s", ack.reason)
+                continue
+            outbox = self._outboxes.get(ack.stream)
+            if outbox is not None and outbox.believes(ack):
+                furthest[ack.stream] = max(furthest.get(ack.stream, ack), ack, key=lambda a: a.upto)
+        for stream, ack in furthest.items():
+            outbox = self._outboxes.get(stream)
+            if outbox is not None:
+                await outbox.acknowledge(ack)
+
+
+def _drained(inbox: asyncio.Queue[tuple[bytes, Stamp]]) -> list[bytes]:
+    """What waits there now."""
+    return [inbox.get_nowait()[0] for _ in range(inbox.qsize())]
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -33,6 +33,7 @@ IN_FLIGHT = 4  # chunks asked for at once: 1 MiB under way, on what may be a SIM
 ASK_AGAIN_NS = 10 * NS_PER_S
 MAX_WRONG = 3  # wrong chunks in a row, then the update is refused
 MAX_BYTES = 1 << 30  # a million credentials take about 200 MB
+REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged manifests makes one event in this time
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -75,6 +76,7 @@ class WhitelistSync:
         self._update: _Update | None = None
         self._refused: set[str] = set()  # contents that were refused: not pulled again and again
         self._asked_ns = clock.monotonic_ns()
+        self._rejected_ns: int | None = None
 
     def connected(self) -> None:
         """On every connect: say what is held, and go on with what a restart interrupted."""
@@ -87,12 +89,26 @@ class WhitelistSync:
         """At the start: the update that the last process left unfinished, if there is one."""
         try:
             payload = self._store.staging.manifest()
-            if payload is not None:
-                await self._manifest(payload)
         except OSError as error:
-            log.error("an unfinished update can't be read, it is asked for again: %s", error)
-            self._update = None
+            log.error("the unfinished update can't be read, it is asked for again: %s", error)
             self._store.staging.clear()
+            return
+        if payload is None:
+            return
+        opened = open_signed(self._keys, Manifest, payload, WHITELIST_DOMAIN, "whitelist")
+        if isinstance(opened, Refused) or opened[1].rev < self._store.revision:
+            self._store.staging.clear()  # damaged, its key is gone, or it is behind
+        elif opened[1].rev == self._store.revision:
+            await self._swapped_already(opened[1])
+        else:
+            await self._manifest(payload)
+
+    async def _swapped_already(self, manifest: Manifest) -> None:
+        """The last process ended between the swap and its row in the journal."""
+        self._store.staging.clear()
+        count = self._store.credential_count
+        content = manifest.content_sha256
+        await self._tell(AppliedList(manifest.rev, manifest.base, count, content))
 
     async def run(self) -> None:
         """Ask again for what did not come, for ever."""
@@ -142,10 +158,11 @@ class WhitelistSync:
             return
         try:
             self._store.staging.begin(payload)
+            kept = await asyncio.to_thread(self._kept, manifest)
         except OSError as error:
             await self._reject(manifest.rev, f"the disk refused it: {error}")
             return
-        self._update = _Update(manifest, self._kept(manifest))
+        self._update = _Update(manifest, kept)
         await self._go_on()
 
     def _kept(self, manifest: Manifest) -> set[int]:
@@ -160,16 +177,18 @@ class WhitelistSync:
         if update is None or (chunk.rev, chunk.base) != (update.manifest.rev, update.manifest.base):
             return
         raw = chunk.raw()
-        update.asked.discard(chunk.index)
         if raw is None or not _matches(update.manifest, chunk.index, raw):
-            await self._wrong_chunk(update, chunk.index)
+            if chunk.index in update.asked:  # nobody counts what nobody asked for
+                update.asked.discard(chunk.index)
+                await self._wrong_chunk(update, chunk.index)
             return
+        update.asked.discard(chunk.index)
         update.wrong_in_a_row = 0
         if chunk.index not in update.have:
             try:
                 await asyncio.to_thread(self._store.staging.put, chunk.index, raw)
             except OSError as error:
-                await self._reject(update.manifest.rev, f"the disk refused it: {error}")
+                await self._give_up(update.manifest, f"the disk refused it: {error}")
                 return
             update.have.add(chunk.index)
         await self._go_on()
@@ -179,7 +198,7 @@ class WhitelistSync:
         log.warning("chunk %d of revision %d is wrong", index, update.manifest.rev)
         if update.wrong_in_a_row >= MAX_WRONG:
             what = f"chunk {index} is wrong, {MAX_WRONG} wrong chunks in a row"
-            await self._reject(update.manifest.rev, what)
+            await self._give_up(update.manifest, what)
         else:
             self._ask()
 
@@ -206,18 +225,23 @@ class WhitelistSync:
     # -------------------------------------------------------------------------------- the end
 
     async def _apply(self, manifest: Manifest) -> None:
-        chunks = self._store.staging.chunks()
+        chunks = self._store.staging.chunks
         try:
+            content, size = await asyncio.to_thread(_measure, chunks())
+            if (content, size) != (manifest.content_sha256, manifest.bytes):
+                await self._give_up(
+                    manifest, "its chunks together are not what it says", for_good=True
+                )
+                return
             if manifest.base is None:
-                applied = await self._store.apply_full(manifest.rev, chunks)
+                applied = await self._store.apply_full(manifest.rev, chunks())
             else:
-                applied = await self._store.apply_delta(manifest.base, manifest.rev, chunks)
+                applied = await self._store.apply_delta(manifest.base, manifest.rev, chunks())
         except WhitelistDataError as error:
-            self._refused.add(manifest.content_sha256)
-            await self._reject(manifest.rev, str(error))
+            await self._give_up(manifest, str(error), for_good=True)
             return
         except OSError as error:
-            await self._reject(manifest.rev, str(error))
+            await self._give_up(manifest, str(error))
             return
         self._update = None
         self._store.staging.clear()
@@ -234,18 +258,25 @@ class WhitelistSync:
         await self._alarms.clear(AlarmKind.WHITELIST_REJECTED, "whitelist")
         self._send({"ask": "manifest", "have": self._store.revision})
 
+    async def _give_up(self, manifest: Manifest, why: str, *, for_good: bool = False) -> None:
+        """The update under way is over. A list whose content is wrong is not pulled again; one that
+        met a full disk or wrong chunks is, on the next manifest."""
+        if for_good:
+            self._refused.add(manifest.content_sha256)
+        self._update = None
+        self._store.staging.clear()
+        await self._reject(manifest.rev, why)
+
     async def _reject(self, revision: int, why: str) -> None:
-        """The old list stays; an alarm says so. A list whose records are wrong is not pulled again;
-        one that met a full disk or wrong chunks is, on the next manifest."""
+        """The old list stays, and so does an update under way; an alarm says so, and an event at
+        most every ten seconds."""
         log.error("whitelist revision %d refused: %s", revision, why)
-        if self._update is not None and self._update.manifest.rev == revision:
-            self._update = None
-            self._store.staging.clear()
-        known = any(a.kind is AlarmKind.WHITELIST_REJECTED for a in self._alarms.open_alarms())
         detail = f"revision {revision}: {why}"
         await self._alarms.raise_alarm(AlarmKind.WHITELIST_REJECTED, "whitelist", detail)
-        if known:
-            return  # a flood of forged manifests makes one event and one alarm
+        now_ns = self._clock.monotonic_ns()
+        if self._rejected_ns is not None and now_ns - self._rejected_ns < REJECTED_EVERY_NS:
+            return
+        self._rejected_ns = now_ns
         try:
             await self._journal.append(WhitelistRejected(revision, why))
         except JournalError as error:
@@ -255,3 +286,12 @@ class WhitelistSync:
 def _matches(manifest: Manifest, index: int, raw: bytes) -> bool:
     chunks = manifest.chunks
     return index < len(chunks) and sha256(raw).hexdigest() == chunks[index]
+
+
+def _measure(chunks: Iterable[bytes]) -> tuple[str, int]:
+    """SHA-256 and size of all the chunks in order."""
+    digest, size = sha256(), 0
+    for raw in chunks:
+        digest.update(raw)
+        size += len(raw)
+    return digest.hexdigest(), size

@@ -33,10 +33,11 @@ def free_port() -> int:
 class Mosquitto:
     """Start, kill -9 and start again on the same port."""
 
-    def __init__(self, folder: Path, *more: str) -> None:
+    def __init__(self, folder: Path, *more: str, anonymous: bool = True) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", *more]
+        allowed = f"allow_anonymous {'true' if anonymous else 'false'}"
+        lines = ["user root", f"listener {self.port} 127.0.0.1", allowed, *more]
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -71,6 +72,7 @@ class Centre:
         self.events: list[dict[str, Any]] = []
         self.other: list[tuple[str, dict[str, Any]]] = []
         self.acknowledging = True
+        self._committed: dict[str, int] = {}  # by stream: all up to here are in `events`
         self.key = Ed25519PrivateKey.generate()
         self._port = port
         self._loop = asyncio.get_running_loop()
@@ -122,11 +124,25 @@ class Centre:
         name = topic.rsplit("/", 1)[1]
         if name in {"evt", "alarm"}:
             self.events.append(message)
-            if self.acknowledging:
-                self.acknowledge(message)
+            self._commit(message)
         else:
             self.other.append((name, message | {"retained": retained}))
         self._loop.create_task(self._notify(), name="centre notify")
+
+    def _commit(self, event: dict[str, Any]) -> None:
+        """Acknowledge what is here without a hole: an event after a hole is not."""
+        stream = event["stream"]
+        held = self._committed.get(stream, 0)
+        if event["prev"] > held:
+            return
+        self._committed[stream] = max(held, event["seq"])
+        if self.acknowledging:
+            self.acknowledge(event, upto=self._committed[stream])
+
+    def forget(self) -> None:
+        """Lose everything, as a centre whose database was not durable."""
+        self.events.clear()
+        self._committed.clear()
 
     async def _notify(self) -> None:
         async with self._changed:
@@ -136,10 +152,14 @@ class Centre:
         ack = {"stream": event["stream"], "epoch": event["epoch"], "upto": event["seq"]} | changes
         self.send("ack", {"v": 1, **ack})
 
-    def send(self, name: str, message: Any, *, retain: bool = False) -> None:
+    def send(self, name: str, message: Any, *, retain: bool = False) -> paho.MQTTMessageInfo:
         payload = message if isinstance(message, bytes) else json.dumps(message).encode()
         assert self._client is not None
-        self._client.publish(f"gw/v1/site/gate-1/dn/{name}", payload, qos=1, retain=retain)
+        return self._client.publish(f"gw/v1/site/gate-1/dn/{name}", payload, qos=1, retain=retain)
+
+    async def keep(self, name: str, message: Any) -> None:
+        """Send it retained, and wait until the broker keeps it."""
+        await asyncio.to_thread(self.send(name, message, retain=True).wait_for_publish, 10)
 
     def sign(self, domain: bytes, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
         raw = json.dumps({"v": 1, **body}).encode()
@@ -189,8 +209,8 @@ def _done(ready: asyncio.Future[None]) -> None:
 
 
 @asynccontextmanager
-async def mosquitto(folder: Path, *more: str) -> AsyncIterator[Mosquitto]:
-    broker = Mosquitto(folder, *more)
+async def mosquitto(folder: Path, *more: str, anonymous: bool = True) -> AsyncIterator[Mosquitto]:
+    broker = Mosquitto(folder, *more, anonymous=anonymous)
     await broker.start()
     try:
         yield broker

@@ -61,7 +61,7 @@ async def desk(folder: Path, centre: Centre | None = None) -> AsyncIterator[Desk
         yield Desk(
             centre, clock, journal, whitelist, doors, alarms,
             Commands("gate-1", NONCE, keys, [GATE], journal, doors, alarms, clock, sent.append),
-            DesiredState("gate-1", keys, [GATE], journal, doors, sent.append),
+            DesiredState("gate-1", keys, [GATE], journal, doors, clock, sent.append),
             WhitelistSync("gate-1", keys, whitelist, journal, alarms, clock, sent.append),
             sent,
         )  # fmt: skip

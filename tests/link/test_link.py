@@ -10,6 +10,7 @@ import pytest
 
 from gatewayd.domain.events import AlarmRaised, DeviceOffline, Stream
 from gatewayd.domain.model import AlarmKind
+from gatewayd.link import mqtt
 from gatewayd.link.session import LinkOptions, LinkState
 from tests.link.box import Box, box
 from tests.link.broker import Centre, Mosquitto, mosquitto
@@ -92,7 +93,7 @@ async def test_a_broker_killed_with_events_it_acknowledged_costs_none(
             await gate.journal.append(denied(n))
         await centre.seqs(40)
         broker.kill()
-        centre.events.clear()
+        centre.forget()
         centre.acknowledging = True
         await broker.start()
         await centre.until(lambda: {e["seq"] for e in centre.events} >= set(range(1, 41)))
@@ -144,9 +145,10 @@ async def test_a_restart_goes_on_from_the_last_acknowledgement(
 
 
 async def test_a_line_that_swallows_everything_is_noticed(
-    tmp_path: Path, broker: Mosquitto, centre: Centre
+    tmp_path: Path, broker: Mosquitto, centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A SIM router that keeps the TCP connection and forwards nothing."""
+    monkeypatch.setattr(mqtt, "MIN_KEEPALIVE_S", 1)
     swallowing = asyncio.Event()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -167,7 +169,7 @@ async def test_a_line_that_swallows_everything_is_noticed(
 
     server = await asyncio.start_server(proxy, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with box(tmp_path, port, centre.keys, keepalive_s=5) as gate:
+    async with box(tmp_path, port, centre.keys, keepalive_s=1) as gate:
         await centre.until(lambda: centre.named("state"))
         swallowing.set()
         async with asyncio.timeout(20):
@@ -178,9 +180,10 @@ async def test_a_line_that_swallows_everything_is_noticed(
 
 
 async def test_a_broker_without_version_5_is_spoken_to_in_3_1_1(
-    tmp_path: Path, broker: Mosquitto, centre: Centre
+    tmp_path: Path, broker: Mosquitto, centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before mosquitto stands a gate that swallows a v5 CONNECT, as old brokers do."""
+    monkeypatch.setattr(mqtt, "CONNECT_TIMEOUT_S", 0.5)
 
     async def gate_of_old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connect = await reader.read(4096)

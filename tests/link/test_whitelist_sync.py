@@ -109,7 +109,7 @@ async def test_three_wrong_chunks_in_a_row_refuse_the_update_until_its_next_mani
     await send(at, at.centre.chunk(5, 1, chunks[1]))
     await send(at, at.centre.chunk(5, 7, b"beyond"))
     assert at.alarms.open_alarms() == []
-    for _ in range(2):
+    for _ in range(3):
         await send(at, at.centre.chunk(5, 0, b"wrong") | {"data": "%%%"})
     assert [a.kind for a in at.alarms.open_alarms()] == [AlarmKind.WHITELIST_REJECTED]
     assert at.whitelist.revision == 0

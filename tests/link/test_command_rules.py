@@ -1,0 +1,176 @@
+"""Signed commands and a full disk, a slow one, a moved clock, a restart: nothing moves twice or late."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewayd.domain.events import (
+    CommandAccepted,
+    CommandDone,
+    CommandRejected,
+    Event,
+)
+from gatewayd.domain.model import AlarmKind, DoorMode, Stamp
+from gatewayd.domain.ports import JournalError
+from gatewayd.link.commands import Commands
+from gatewayd.link.contract import DESIRED_DOMAIN, CentralKeys
+from gatewayd.store.rows import CommandRow
+from tests.link.parts import GATE, NONCE, SIDE, Parts, Pen, parts
+
+
+@pytest.fixture
+async def gate(tmp_path: Path) -> AsyncIterator[Parts]:
+    async with parts(tmp_path) as made:
+        yield made
+
+
+def commands(gate: Parts, keys: CentralKeys | None = None, ledger: Any = None) -> Commands:
+    return Commands(
+        "gate-1", NONCE, keys or gate.pen.keys(), [GATE, SIDE], ledger or gate.journal,
+        gate.doors, gate.alarms, gate.clock, gate.sent.append,
+    )  # fmt: skip
+
+
+class Watched:
+    """The ledger, noting what had moved when a row was asked for; `refuse` makes the disk full."""
+
+    def __init__(self, gate: Parts, refuse: type[Event] | None = None) -> None:
+        self._gate, self._refuse = gate, refuse
+        self.moved_before_accepted: int | None = None
+
+    async def append(self, event: Event, stamp: Stamp | None = None) -> int:
+        if self._refuse is not None and isinstance(event, self._refuse):
+            raise JournalError("journal.db: disk full")
+        if isinstance(event, CommandAccepted):
+            self.moved_before_accepted = len(self._gate.doors.moved)
+        return await self._gate.journal.append(event, stamp)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gate.journal, name)
+
+
+async def test_the_row_is_durable_before_the_door_moves(gate: Parts) -> None:
+    ledger = Watched(gate)
+    await commands(gate, ledger=ledger).handle(gate.pen.command(gate.clock), gate.clock.now())
+    assert ledger.moved_before_accepted == 0
+    assert len(gate.doors.moved) == 1
+
+
+async def test_an_outcome_that_cannot_be_journaled_is_still_told(gate: Parts) -> None:
+    full = commands(gate, ledger=Watched(gate, CommandDone))
+    await full.handle(gate.pen.command(gate.clock), gate.clock.now())
+    assert (gate.sent[0]["outcome"], gate.sent[0]["seq"]) == ("done", 0)
+    await full.handle(gate.pen.command(gate.clock), gate.clock.now())
+    assert len(gate.doors.moved) == 1
+
+
+async def test_a_refusal_that_cannot_be_journaled_is_an_alarm_all_the_same(gate: Parts) -> None:
+    full = commands(gate, ledger=Watched(gate, CommandRejected))
+    await full.handle(b"{", gate.clock.now())
+    assert gate.alarmed(AlarmKind.COMMAND_REJECTED)
+
+
+async def test_lifting_a_lockdown_leaves_a_blocked_door_blocked(gate: Parts) -> None:
+    gate.doors.modes = {GATE: DoorMode.LOCKED_DOWN, SIDE: DoorMode.BLOCKED}
+    lift = gate.pen.command(gate.clock, 1, action="lift_lockdown", target="*")
+    await commands(gate).handle(lift, gate.clock.now())
+    assert gate.doors.modes == {GATE: DoorMode.LOCKED, SIDE: DoorMode.BLOCKED}
+    assert gate.sent[0]["outcome"] == "done"
+
+
+# ------------------------------------------------------------------------ the same id again
+
+
+async def test_the_stored_result_outlives_a_restart(tmp_path: Path) -> None:
+    async with parts(tmp_path) as gate:
+        command = gate.pen.command(gate.clock)
+        await commands(gate).handle(command, gate.clock.now())
+    async with parts(tmp_path) as after:
+        await commands(after).resume()
+        await commands(after).handle(command, after.clock.now())
+        assert after.doors.moved == []
+        assert after.sent == gate.sent
+
+
+async def test_a_journal_that_cannot_be_read_at_the_start_does_not_end_the_process(
+    gate: Parts,
+) -> None:
+    class Unreadable(Watched):
+        async def unfinished_commands(self) -> list[CommandRow]:
+            raise JournalError("journal.db: disk I/O error")
+
+    await commands(gate, ledger=Unreadable(gate)).resume()
+    assert gate.sent == []
+
+
+# ------------------------------------------------------------------------------- refused
+
+
+@pytest.mark.parametrize(
+    ("issued", "exp", "late_s"),
+    [
+        (0, 30_001, 0),  # would live too long
+        (0, 0, 0),
+        (0, -1, 0),
+        (0, 10_000, 10),  # expires this very millisecond
+        (6_000, 20_000, 0),  # from the future
+        (-40_000, -10_000, 0),
+    ],
+)
+async def test_a_command_out_of_its_time_moves_nothing(
+    gate: Parts, issued: int, exp: int, late_s: float
+) -> None:
+    now_ms = gate.clock.now().wall_ms
+    command = gate.pen.command(gate.clock, issued_ms=now_ms + issued, exp_ms=now_ms + exp)
+    arrived = gate.clock.now()
+    await gate.clock.advance(late_s)
+    await commands(gate).handle(command, arrived)
+    assert gate.doors.moved == []
+    assert gate.sent[0]["outcome"] == "rejected"
+
+
+async def test_a_command_lives_to_its_last_millisecond(gate: Parts) -> None:
+    command = gate.pen.command(gate.clock)
+    arrived = gate.clock.now()
+    await gate.clock.advance(9.999)
+    await commands(gate).handle(command, arrived)
+    assert len(gate.doors.moved) == 1
+
+
+async def test_a_clock_set_back_a_year_does_not_lengthen_a_commands_life(gate: Parts) -> None:
+    command = gate.pen.command(gate.clock)
+    arrived = gate.clock.now()
+    await gate.clock.advance(31)
+    gate.clock.jump_wall(-31)
+    await commands(gate).handle(command, arrived)
+    assert gate.doors.moved == []
+
+
+# -------------------------------------------------------------------------------- forged
+
+
+async def test_a_strangers_signature_opens_nothing_and_gets_no_answer(gate: Parts) -> None:
+    for pen in (Pen(b"s"), Pen(b"k", "unknown")):
+        await commands(gate).handle(pen.command(gate.clock), gate.clock.now())
+    wanted = gate.pen.envelope(DESIRED_DOMAIN, {"id": "c-1"})
+    await commands(gate).handle(wanted, gate.clock.now())
+    assert gate.doors.moved == []
+    assert gate.sent == []
+
+
+async def test_a_flood_of_forged_commands_makes_one_alarm_and_few_rows(gate: Parts) -> None:
+    centre = commands(gate)
+    forged = Pen(b"s").command(gate.clock)
+    for _ in range(500):
+        await centre.handle(forged, gate.clock.now())
+    assert len(await gate.events(CommandRejected)) == 1
+    await gate.clock.advance(10)
+    await centre.handle(forged, gate.clock.now())
+    _, second = await gate.events(CommandRejected)
+    assert isinstance(second, CommandRejected)
+    assert "499 more" in second.detail
+    assert len(gate.alarms.open_alarms()) == 1
