@@ -1,4 +1,4 @@
-"""Signed commands and a full disk, a slow one, a moved clock, a restart: never twice, never late."""
+"""Signed commands, a full disk, a slow one, a moved clock, a restart: nothing moves twice."""
 
 from __future__ import annotations
 
