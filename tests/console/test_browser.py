@@ -7,8 +7,9 @@ another host.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from playwright.async_api import (
     ConsoleMessage,
     Page,
     Request,
+    Route,
     async_playwright,
     expect,
 )
@@ -36,6 +38,7 @@ from tests.store.lists import person
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 XSS = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+expect.set_options(timeout=15_000)  # a busy machine is no failure
 EXPECTED = ("net::ERR_", "status of 401", "status of 409")  # what a lost box and a refusal print
 
 
@@ -75,9 +78,9 @@ class Desk:
         return page
 
     async def context(self, **options: Any) -> BrowserContext:
-        window = {"viewport": {"width": 1366, "height": 768}, "locale": "en-GB", **options}
-        context = await self.browser.new_context(**window)
-        context.set_default_timeout(8_000)
+        options.setdefault("viewport", {"width": 1366, "height": 768})
+        context = await self.browser.new_context(locale="en-GB", reduced_motion="reduce", **options)
+        context.set_default_timeout(15_000)
         context.on("console", self._said)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         context.on("request", self._asked)
@@ -391,8 +394,25 @@ async def test_a_server_that_restarts_under_an_open_page_leaves_no_gap_and_no_du
             assert order == seqs[::-1]
 
 
+async def test_what_happens_before_the_stream_is_open_is_not_lost(console: Rig, desk: Desk) -> None:
+    seqs = [await console.granted()]
+
+    async def late(route: Route) -> None:
+        seqs.append(await console.denied())
+        await route.continue_()
+
+    context = await desk.context()
+    await context.route("**/events/stream*", late, times=1)
+    page = await context.new_page()
+    await page.goto(desk.url)
+    await sign_in(page, "li-guard")
+    await expect(page.locator(".entry")).to_have_count(2)
+    await expect(row(page, seqs[1])).to_be_visible()
+
+
+@pytest.mark.parametrize("entries", [1, 9])
 async def test_a_journal_that_was_replaced_starts_the_page_anew(
-    console: Rig, browser: Browser, tmp_path: Path
+    console: Rig, browser: Browser, tmp_path: Path, entries: int
 ) -> None:
     async with served(console.deps) as url:
         port = urlsplit(url).port
@@ -406,10 +426,35 @@ async def test_a_journal_that_was_replaced_starts_the_page_anew(
             await expect(page.locator(".entry")).to_have_count(5)
         # The same operators and sessions, another journal: a box whose disk was changed.
         deps = replace(other.deps, operators=console.operators)
-        seq = await other.denied()
+        seq = [await other.denied() for _ in range(entries)][-1]
         async with served(deps, port):
-            await expect(page.locator(".entry")).to_have_count(1)
+            await expect(page.locator(".entry")).to_have_count(entries)
             await expect(row(page, seq)).to_be_visible()
+
+
+async def test_a_journal_restored_from_a_backup_is_shown_as_it_is_now(
+    console: Rig, browser: Browser, tmp_path: Path
+) -> None:
+    async with served(console.deps) as url:
+        port = urlsplit(url).port
+        assert port is not None
+    kept = await console.granted()
+    (tmp_path / "restored").mkdir()
+    with (
+        closing(sqlite3.connect(tmp_path / "journal.db")) as journal,
+        closing(sqlite3.connect(tmp_path / "restored" / "journal.db")) as backup,
+    ):
+        journal.backup(backup)
+    for _ in range(5):
+        await console.granted()
+    async with desk_at(browser, url) as desk, rig(tmp_path / "restored", SystemClock()) as other:
+        assert other.journal.epoch == console.journal.epoch
+        async with served(console.deps, port):
+            page = await desk.page()
+            await expect(page.locator(".entry")).to_have_count(6)
+        async with served(replace(other.deps, operators=console.operators), port):
+            await expect(page.locator(".entry")).to_have_count(1)
+            await expect(row(page, kept)).to_be_visible()
 
 
 async def test_logging_out_leads_to_the_log_in_in_every_tab(console: Rig, desk: Desk) -> None:

@@ -213,6 +213,17 @@ async def test_one_batch_tells_each_thing_once(console: Rig) -> None:
     assert [(one.event, one.id) for one in messages] == [("door", seq - 1), ("entry", last)]
 
 
+async def test_a_thing_is_told_at_the_place_of_its_last_change(console: Rig) -> None:
+    """Else a page that stops after it would skip what came between."""
+    feed = console.app.state.console.feed
+    await console.journal.append(DoorOpened(DoorId("main-gate"), True))
+    seq = await console.granted()
+    last = await console.journal.append(DoorLocked(DoorId("main-gate")))
+    entries = await console.journal.entries_after(0, 100)
+    messages = [parse(message.data) for message in await feed._build(entries)]
+    assert [(one.event, one.id) for one in messages] == [("entry", seq), ("door", last)]
+
+
 async def test_of_two_messages_of_one_event_only_the_last_moves_the_place(console: Rig) -> None:
     feed = console.app.state.console.feed
     await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate")

@@ -30,7 +30,7 @@ STREAM = "/api/v1/events/stream"
 
 
 async def client_of(url: str) -> httpx.AsyncClient:
-    client = httpx.AsyncClient(base_url=url, timeout=10)
+    client = httpx.AsyncClient(base_url=url, timeout=30)
     assert (await client.post("/api/v1/session", json=LOGIN)).status_code == 201
     return client
 
@@ -38,7 +38,7 @@ async def client_of(url: str) -> httpx.AsyncClient:
 async def ids(lines: AsyncIterator[str], last: int) -> list[int]:
     """The ids heard, up to and with `last`."""
     heard: list[int] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for line in lines:
             if line.startswith("id: "):
                 heard.append(int(line[4:]))
@@ -118,7 +118,7 @@ async def test_a_session_has_so_many_streams_and_no_more(console: Rig) -> None:
                 await anext(stream.aiter_lines())
                 assert (await client.get(STREAM)).json()["code"] == "too-many-streams"
             state = None
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while state != 200:
                     async with client.stream("GET", STREAM) as again:
                         state = again.status_code
@@ -128,7 +128,7 @@ async def test_a_session_has_so_many_streams_and_no_more(console: Rig) -> None:
 async def test_logging_out_ends_the_sessions_streams(console: Rig) -> None:
     async with served(console.deps) as url:
         client = await client_of(url)
-        async with asyncio.timeout(5), client.stream("GET", STREAM) as stream:
+        async with asyncio.timeout(30), client.stream("GET", STREAM) as stream:
             lines = stream.aiter_lines()
             await anext(lines)
             await client.delete("/api/v1/session")

@@ -52,7 +52,7 @@ function connect() {
   on("reset", () => void startOver());
   source.onerror = () => {
     // The browser tries again by itself, unless it was refused: then the session may be over.
-    if (source?.readyState === EventSource.CLOSED) retry = setTimeout(reconnect, RETRY_MS);
+    if (source?.readyState === EventSource.CLOSED) void reconnect();
   };
 }
 
@@ -85,7 +85,10 @@ function takeState(told) {
   });
 }
 
+/** The journal is another one, or an older state of this one: nothing shown counts any more. */
 async function startOver() {
+  source?.close();
+  source = null;
   lastSeq = 0;
   try {
     await reload();
@@ -99,7 +102,7 @@ async function startOver() {
 async function reconnect() {
   try {
     await get("/session");
-    connect();
+    retry = setTimeout(connect, RETRY_MS);
   } catch (error) {
     if (error instanceof Problem && error.code === "not-signed-in") location.assign("/login");
     else retry = setTimeout(reconnect, RETRY_MS);
