@@ -115,7 +115,8 @@ async def test_a_session_has_so_many_streams_and_no_more(console: Rig) -> None:
         async with served(console.deps) as url:
             client = await client_of(url)
             async with client.stream("GET", STREAM) as stream:
-                await anext(stream.aiter_lines())
+                lines = stream.aiter_lines()  # kept: once it is gone, the line is closed
+                await anext(lines)
                 assert (await client.get(STREAM)).json()["code"] == "too-many-streams"
             state = None
             async with asyncio.timeout(30):
@@ -143,7 +144,8 @@ async def test_it_ends_at_once_though_streams_are_open_and_starts_again_on_its_p
     async with served(console.deps) as url:
         client = await client_of(url)
         stream = await client.send(client.build_request("GET", STREAM), stream=True)
-        await anext(stream.aiter_lines())
+        lines = stream.aiter_lines()  # kept: once it is gone, the line is closed
+        await anext(lines)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 1.5
     assert "graceful shutdown exceeded" not in caplog.text
