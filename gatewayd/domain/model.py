@@ -17,9 +17,11 @@ LevelId = NewType("LevelId", str)
 ScheduleId = NewType("ScheduleId", str)
 CameraId = NewType("CameraId", str)
 DeviceId = NewType("DeviceId", str)
+AreaId = NewType("AreaId", str)
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ class CredentialRecord:
     status: CredentialStatus = CredentialStatus.ACTIVE
     valid_from_s: int | None = None
     valid_until_s: int | None = None
+    uses: int | None = None  # how often it may open a door in all, e.g. a visitor's pass
+    duress: bool = False  # opens as usual and raises the silent alarm
+    permit_until_s: int | None = None  # a vehicle's permit is paid until then; people never need it
+    watch: str = ""  # why it is on the watch list; empty: it is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,12 @@ class Person:
     phone: str = field(default="", repr=False)
     photo: str = ""  # reference, e.g. "sha256:…"; pictures travel apart
     level_ids: tuple[LevelId, ...] = ()
+    pin: str = field(default="", repr=False)  # keyed hash, `domain.pin.person_pin`; empty: no PIN
+    duress_pin: str = field(default="", repr=False)  # the same, of the one that asks for help
+    watch: str = ""  # why the person is on the watch list; empty: they are not
+    extended_opening: bool = False  # needs longer to pass (ONVIF ExtendedGrantTime)
+    may_escort: bool = False  # others may pass after them
+    needs_escort: bool = False  # passes only after an escort
 
     @property
     def place(self) -> str:
@@ -134,30 +146,43 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Seconds since local midnight, from inclusive, until exclusive; 86400 is the day's end."""
+    """Seconds since local midnight, from inclusive, until exclusive; 86400 is the day's end.
+
+    One that ends later than that goes on into the next day, whatever that day's own intervals are:
+    22:00 to 06:00 is 79200 to 108000 and belongs to the day on which it began.
+    """
 
     from_s: int
     until_s: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless 0 <= from < until <= 86400."""
-        if not 0 <= self.from_s < self.until_s <= 86_400:
-            raise ValueError(f"interval {self.from_s}..{self.until_s} s is not within one day")
+        """Raises ValueError unless it begins within its day and lasts at most 24 hours."""
+        if not 0 <= self.from_s < DAY_S or not self.from_s < self.until_s <= self.from_s + DAY_S:
+            raise ValueError(f"interval {self.from_s}..{self.until_s} s is not of one day")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialDays:
+    """What a calendar's dates change in a schedule (ONVIF Schedule service, SpecialDays): their
+    own intervals (none: closed), or the hours of a weekday (调休: a Sunday worked as a Monday)."""
+
+    calendar: str
+    intervals: tuple[Interval, ...] = ()
+    as_weekday: int | None = None  # 0 is Monday; then `intervals` is empty
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """A weekly schedule (ONVIF Schedule service): seven days from Monday, plus special days.
 
-    `week[0]` is Monday. On a date in one of `holiday_calendars` the intervals of `holidays`
-    (empty: closed) replace the weekday's.
+    `week[0]` is Monday. On a date that a calendar of `special_days` has, the first such entry
+    replaces the weekday's intervals.
     """
 
     id: ScheduleId
     name: str
     week: tuple[tuple[Interval, ...], ...]
-    holiday_calendars: tuple[str, ...] = ()
-    holidays: tuple[Interval, ...] = ()
+    special_days: tuple[SpecialDays, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError unless the week has seven days."""
@@ -210,9 +235,56 @@ class FailPolicy(StrEnum):
     OPEN = "open"  # open, and record the grant later
 
 
+class AntiPassback(StrEnum):
+    """What an area does when someone would enter it who is already in it, or would leave it from
+    elsewhere (ONVIF Access Rules; IEC 60839-11-1 calls it anti-passback)."""
+
+    OFF = "off"
+    SOFT = "soft"  # let them pass, record it, alarm
+    HARD = "hard"  # deny
+    TIMED = "timed"  # deny, but only within `forgive_s` of the last passage
+
+
+class Excess(StrEnum):
+    """What an area does at its limit."""
+
+    WARN = "warn"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the site that people are in or out of. Outside is no area: None.
+
+    `maximum` and `minimum` count people (None: no limit); `minimum` is how many must be inside
+    together, or nobody (a room where nobody works alone).
+    """
+
+    id: AreaId
+    name: str
+    anti_passback: AntiPassback = AntiPassback.OFF
+    forgive_s: float = 0.0
+    maximum: int | None = None
+    excess: Excess = Excess.DENY
+    minimum: int | None = None
+    admit_unknown: bool = True  # someone whose whereabouts are not known may pass, and then are
+
+
+class Verification(StrEnum):
+    """What an access point asks for (IEC 60839-11-1, recognition by token, PIN, or both)."""
+
+    CARD = "card"
+    PIN = "pin"
+    CARD_OR_PIN = "card-or-pin"
+    CARD_AND_PIN = "card-and-pin"
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A door as the rules see it. Durations in seconds, the commit deadline in milliseconds."""
+    """A door as the rules see it. Durations in seconds, the commit deadline in milliseconds.
+
+    `inside` is the area that someone enters who goes in, `outside` the one they leave.
+    """
 
     id: DoorId
     name: str
@@ -222,6 +294,14 @@ class Door:
     commit_deadline_ms: int = 250
     fail_policy: FailPolicy = FailPolicy.SECURE
     has_contact: bool = True  # without a door contact neither forced nor held can be seen
+    extended_s: float = 15.0  # unlocked so long for people who need it, and held as much later
+    escape: bool = False  # on an escape route: a fire frees it, and nothing keeps it locked then
+    two_person_s: float = 0.0  # two authorised people within this time; 0: one is enough
+    escort_s: float = 30.0  # so long after an escort's passage may the escorted pass
+    inside: AreaId | None = None
+    outside: AreaId | None = None
+    unlock_schedule: ScheduleId | None = None  # unlocked by itself in these hours …
+    first_person: bool = False  # … but only once someone with access came
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,15 +313,22 @@ class AccessPoint:
     door_id: DoorId
     direction: Direction
     camera_ids: tuple[CameraId, ...] = ()
+    verification: Verification = Verification.CARD
+    pin_schedule: ScheduleId | None = None  # `CARD_AND_PIN` only in these hours; else the card
+    vehicle: bool = False  # at a vehicle lane: permits count, and a vehicle must stand there
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One presentation of a credential at an access point, at the moment the last byte came in."""
+    """One presentation of a credential at an access point, at the moment the last byte came in.
+
+    `pin` are the digits typed with it, None where none were.
+    """
 
     access_point_id: AccessPointId
     credential: Credential
     stamp: Stamp
+    pin: str | None = field(default=None, repr=False)
 
 
 # ------------------------------------------------------------------------------ decisions
@@ -268,31 +355,63 @@ class Reason(StrEnum):
     WHITELIST_UNAVAILABLE = "whitelist_unavailable"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
     DEVICE_FAILED = "device_failed"
+    ON_WATCH_LIST = "on_watch_list"
+    NO_USES_LEFT = "no_uses_left"
+    PERMIT_EXPIRED = "permit_expired"
+    PIN_MISSING = "pin_missing"
+    PIN_WRONG = "pin_wrong"
+    PIN_LOCKED_OUT = "pin_locked_out"
+    ANTI_PASSBACK = "anti_passback"
+    WHEREABOUTS_UNKNOWN = "whereabouts_unknown"
+    AREA_FULL = "area_full"
+    INTERLOCKED = "interlocked"
+    NO_VEHICLE = "no_vehicle"
+    ESCORT_REQUIRED = "escort_required"
+    SECOND_PERSON_REQUIRED = "second_person_required"
 
 
 class RuleResult(StrEnum):
     PASS = "pass"  # noqa: S105  # a verdict, not a password
+    WARN = "warn"  # passed, but someone should know
     FAIL = "fail"
+
+
+Facts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
-    """One rule as it was tried: its name, what it saw (no secrets), and what came of it."""
+    """One rule as it was tried: its name, what it saw, and what came of it.
+
+    `saw` is the code of a sentence (docs/reference/rules.md), `facts` what fills its blanks: times
+    as seconds since 1970 in names that end in `_s`, ids of doors, levels and schedules; no secrets.
+    """
 
     rule: str
     saw: str
     result: RuleResult
+    facts: Facts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change that one failed rule asks for: a code and its facts, as in RuleTrace."""
+
+    change: str
+    facts: Facts = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Open the door for `unlock_s` seconds."""
+    """Open the door for `unlock_s` seconds. `duress`: someone is made to do this; nothing at the
+    reader may tell that it was understood."""
 
     person: Person
     level_id: LevelId
     unlock_s: float
     trace: tuple[RuleTrace, ...]
     reason: Reason = Reason.GRANTED
+    duress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,25 +419,79 @@ class Deny:
     """Keep the door as it is. `person` is None where the credential is nobody's.
 
     `detail` carries what a sentence needs, e.g. the moment a card expired, as text values.
+    `remedies` are the smallest change that would have made it a grant: all of them together.
     """
 
     reason: Reason
     person: Person | None
     trace: tuple[RuleTrace, ...]
-    detail: tuple[tuple[str, str], ...] = ()
+    detail: Facts = ()
+    remedies: tuple[Remedy, ...] = ()
 
 
 Decision = Grant | Deny
 
 
+class PinCheck(StrEnum):
+    """What was typed with the credential, compared. The digits themselves go no further."""
+
+    NOT_TYPED = "not_typed"
+    RIGHT = "right"
+    WRONG = "wrong"
+    DURESS = "duress"
+    LOCKED_OUT = "locked_out"  # too many wrong ones at this reader: not even compared
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where someone is known to be: `area_id` None is outside. `since_wall_ms` tells the moment of
+    the passage, `age_s` how long ago it was by a clock that does not jump (None: before a restart
+    whose clock could not be trusted)."""
+
+    area_id: AreaId | None
+    since_wall_ms: int
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """Who was last authorised at the same door, and how long ago."""
+
+    person_id: PersonId
+    age_s: float
+    may_escort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the box itself knows when it decides, beside the list: facts, no verdicts.
+
+    `entering` and `leaving` are the areas that a passage would change (None: outside, or no area);
+    `inside` counts the people in `entering`. `blocked_by` is the door of the same interlock that
+    stands in the way. `vehicle` None: the lane has no loop that could tell.
+    """
+
+    pin: PinCheck = PinCheck.NOT_TYPED
+    used: int = 0
+    entering: Area | None = None
+    leaving: Area | None = None
+    whereabouts: Whereabouts | None = None  # None: not known
+    inside: int = 0
+    blocked_by: DoorId | None = None
+    vehicle: bool | None = None
+    companion: Companion | None = None
+    waiting: Companion | None = None  # the first of two people
+
+
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """What `policy.decide` is asked: who shows what, where, and how the door stands."""
+    """What `policy.decide` is asked: who shows what, where, and how the door and the site stand."""
 
     credential: Credential
     access_point: AccessPoint
     door: Door
     door_mode: DoorMode = DoorMode.LOCKED
+    situation: Situation = Situation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +528,16 @@ class AlarmKind(StrEnum):
     COMMAND_REJECTED = "command_rejected"
     CLOCK_JUMPED = "clock_jumped"
     READER_FLOODED = "reader_flooded"
+    DURESS = "duress"
+    FIRE = "fire"
+    WATCH_LIST = "watch_list"
+    WRONG_TRIES = "wrong_tries"
+    ANTI_PASSBACK = "anti_passback"
+    AREA_OVER_LIMIT = "area_over_limit"
+    AREA_UNDER_MINIMUM = "area_under_minimum"
+    LOCK_CONTRADICTS = "lock_contradicts"  # the lock's own contact says otherwise than was told
+    TAMPER = "tamper"
+    INPUT_FAULT = "input_fault"  # a supervised input is shorted or cut
 
 
 class Priority(StrEnum):
@@ -379,4 +562,14 @@ ALARM_PRIORITY: dict[AlarmKind, Priority] = {
     AlarmKind.COMMAND_REJECTED: Priority.HIGH,
     AlarmKind.CLOCK_JUMPED: Priority.MEDIUM,
     AlarmKind.READER_FLOODED: Priority.MEDIUM,
+    AlarmKind.DURESS: Priority.CRITICAL,
+    AlarmKind.FIRE: Priority.CRITICAL,
+    AlarmKind.WATCH_LIST: Priority.CRITICAL,
+    AlarmKind.WRONG_TRIES: Priority.HIGH,
+    AlarmKind.ANTI_PASSBACK: Priority.MEDIUM,
+    AlarmKind.AREA_OVER_LIMIT: Priority.MEDIUM,
+    AlarmKind.AREA_UNDER_MINIMUM: Priority.HIGH,
+    AlarmKind.LOCK_CONTRADICTS: Priority.HIGH,
+    AlarmKind.TAMPER: Priority.HIGH,
+    AlarmKind.INPUT_FAULT: Priority.HIGH,
 }
