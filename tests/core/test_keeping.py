@@ -254,6 +254,30 @@ async def test_a_bug_is_not_caught() -> None:
         await supervise("cam", device, ManualClock())
 
 
+async def test_a_group_of_declared_failures_is_a_declared_failure() -> None:
+    clock, failures = ManualClock(), list[str]()
+
+    async def device() -> None:
+        inner = ExceptionGroup("poll", [DeviceError("cam: no answer"), TimeoutError()])
+        raise ExceptionGroup("run", [DeviceError("cam: no answer"), inner])
+
+    async with running(supervise("cam", device, clock, failures.append)):
+        await clock.advance(1)
+    assert failures[0] == "TimeoutError; cam: no answer"
+    assert len(failures) > 1
+
+
+async def test_a_bug_beside_a_declared_failure_is_not_caught() -> None:
+    async def device() -> None:
+        raise ExceptionGroup("run", [DeviceError("cam: no answer"), ZeroDivisionError()])
+
+    failures = list[str]()
+    with pytest.raises(ExceptionGroup) as caught:
+        await supervise("cam", device, ManualClock(), failures.append)
+    assert caught.group_contains(ZeroDivisionError)
+    assert failures == []
+
+
 async def test_systemd_is_fed_only_after_a_self_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
