@@ -30,12 +30,14 @@ from gatewayd.domain.ports import (
 
 
 class MemoryJournal:
-    """Implements ports.Journal. `refuse` fails appends; `hold()` makes them wait."""
+    """Implements ports.Journal. `refuse` fails appends, `refuse_kind` those of one kind; `hold()`
+    makes them wait."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.entries: list[tuple[int, Event, Stamp]] = []
         self.refuse: str | None = None
+        self.refuse_kind: type[Event] | None = None
         self._open = asyncio.Event()
         self._open.set()
         self._grown = asyncio.Condition()
@@ -54,6 +56,8 @@ class MemoryJournal:
         await self._open.wait()
         if self.refuse is not None:
             raise JournalError(self.refuse)
+        if self.refuse_kind is not None and isinstance(event, self.refuse_kind):
+            raise JournalError(f"no {event.KIND}")
         self.entries.append((len(self.entries) + 1, event, stamp or self.clock.now()))
         async with self._grown:
             self._grown.notify_all()

@@ -98,6 +98,42 @@ async def test_what_memory_cannot_hold_is_counted_and_said(
     assert len(post.journal.of(DoorClosed)) == 2
 
 
+async def test_a_gap_stands_where_events_are_missing_with_the_time_it_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_WAITING", 2)
+    post = Post()
+    for _ in range(3):
+        post.recorder.record(CLOSED)
+    began = post.clock.now()
+    await post.clock.advance(5)
+    post.recorder.record(CLOSED)
+    async with running(post.recorder.run()):
+        await post.journal.until(DoorClosed, 2)
+        post.recorder.record(DeviceOnline(DeviceId("r")))
+        await post.recorder.flushed()
+    told = [type(event) for event in post.journal.events]
+    assert told == [DoorClosed, DoorClosed, GapRecorded, DeviceOnline]
+    assert post.journal.entries[2][2] == began
+
+
+async def test_a_gap_that_the_disk_refuses_is_tried_again_and_waits_for_no_next_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_WAITING", 2)
+    post = Post()
+    for _ in range(3):
+        post.recorder.record(CLOSED)
+    post.journal.refuse_kind = GapRecorded
+    async with running(post.recorder.run()):
+        await post.clock.advance(3)
+        assert len(post.journal.events) == 2
+        post.journal.refuse_kind = None
+        await post.clock.advance(1)
+        assert [type(event) for event in post.journal.events][2:] == [GapRecorded]
+        assert post.recorder.waiting == 0
+
+
 # ------------------------------------------------------------------------------ alarm desk
 
 
