@@ -184,6 +184,42 @@ async def test_an_alarm_is_shown_even_while_the_disk_refuses_it() -> None:
         await post.journal.until(AlarmCleared)
 
 
+async def test_an_alarm_is_cleared_in_the_journal_after_it_was_raised_there() -> None:
+    post = Post()
+    async with running(post.recorder.run()):
+        post.journal.refuse = "disk full"
+        await post.alarms.raise_alarm(AlarmKind.DOOR_HELD, "gate")
+        await post.clock.advance(0.5)
+        post.journal.refuse = None  # the recorder tries again in half a second
+        await post.alarms.clear(AlarmKind.DOOR_HELD, "gate")
+        await post.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "gate")
+        await post.clock.advance(1)
+        assert [type(e) for e in post.journal.events] == [AlarmRaised, AlarmCleared, AlarmRaised]
+        await post.alarms.clear(AlarmKind.DOOR_FORCED, "gate")
+        assert post.journal.of(AlarmCleared)[1:] != []  # at once: nothing is waiting before it
+
+
+async def test_an_alarm_does_not_wait_behind_a_doors_events() -> None:
+    post = Post()
+    post.recorder.record(CLOSED)
+    await post.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "gate")
+    assert [a.raised_seq for a in post.raised] == [1]  # which its picture is kept for
+
+
+async def test_an_alarm_is_not_acknowledged_in_the_journal_before_it_was_raised_there() -> None:
+    post = Post()
+    async with running(post.recorder.run()):
+        post.journal.refuse = "disk full"
+        alarm_id = await post.alarms.raise_alarm(AlarmKind.DOOR_HELD, "gate")
+        await post.clock.advance(0.5)
+        post.journal.refuse = None
+        with pytest.raises(JournalError, match="acknowledge it again"):
+            await post.alarms.acknowledge(alarm_id, "li")
+        await post.clock.advance(1)
+        assert (await post.alarms.acknowledge(alarm_id, "li")).acknowledged_by == "li"
+    assert [type(e) for e in post.journal.events] == [AlarmRaised, AlarmAcknowledged]
+
+
 async def test_open_alarms_survive_a_restart() -> None:
     post = Post()
     alarm_id = await post.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "gate")
