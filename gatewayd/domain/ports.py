@@ -178,7 +178,8 @@ class Whitelist(Protocol):
     def snapshot(self, credential: Credential) -> Snapshot:
         """What one decision needs. Raises WhitelistReadError."""
 
-    def person(self, person_id: PersonId) -> Person | None: ...
+    def person(self, person_id: PersonId) -> Person | None:
+        """None for one not in the list. Raises WhitelistReadError."""
 
 
 class WhitelistReadError(OSError):

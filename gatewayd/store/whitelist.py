@@ -198,19 +198,21 @@ class WhitelistStore:
                 credential, person.id, _STATUS[status], valid_from, valid_until
             )
         except (KeyError, AttributeError) as error:
-            raise WhitelistReadError(
-                f"{current.path}: a credential's person or level is missing: the file is damaged"
-            ) from error
+            raise _damaged(current, "a credential's person or level") from error
         return Snapshot(current.revision, record, person, levels, rules.schedules, rules.calendars)
 
     def person(self, person_id: PersonId) -> Person | None:
+        """None for one not in the list. Raises WhitelistReadError."""
         current = self._readable()
         if current is None or (row := self._one(current, _PERSON, person_id)) is None:
             return None
-        return _person_of(current, row)
+        try:
+            return _person_of(current, row)
+        except KeyError as error:
+            raise _damaged(current, "a person's level") from error
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
-        """Those of the ids that the list has."""
+        """Those of the ids that the list has. Raises as `person`."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
 
@@ -365,6 +367,10 @@ def _schedule_of(record: ScheduleRecord) -> Schedule:
 def _level_of(record: LevelRecord) -> AccessLevel:
     doors = frozenset(DoorId(door) for door in record.doors)
     return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
+
+
+def _damaged(current: _Current, what: str) -> WhitelistReadError:
+    return WhitelistReadError(f"{current.path}: {what} is missing: the file is damaged")
 
 
 def _person_of(current: _Current, row: Any) -> Person:  # noqa: ANN401  # a row

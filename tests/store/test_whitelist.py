@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -421,18 +422,31 @@ async def test_an_io_error_in_a_look_up_is_declared(store: WhitelistStore) -> No
         store.snapshot(CARD)
 
 
+async def changed_behind_its_back(store: WhitelistStore, folder: Path, sql: str) -> WhitelistStore:
+    """The store after a restart, with something in its file changed meanwhile."""
+    await store.apply_full(5, full())
+    store.close()
+    with closing(sqlite3.connect(folder / "whitelist-000000000005.db")) as database:
+        database.execute(sql)
+        database.commit()
+    return await WhitelistStore.open(folder)
+
+
 async def test_a_person_that_vanished_from_the_file_is_an_error_not_a_stranger(
     store: WhitelistStore, tmp_path: Path
 ) -> None:
-    await store.apply_full(5, full())
-    store.close()
-    database = sqlite3.connect(tmp_path / "whitelist" / "whitelist-000000000005.db")
-    database.execute("DELETE FROM person")
-    database.commit()
-    database.close()
-    store = await WhitelistStore.open(tmp_path / "whitelist")
+    store = await changed_behind_its_back(store, tmp_path / "whitelist", "DELETE FROM person")
     with pytest.raises(WhitelistReadError, match="a credential's person or level is missing"):
         store.snapshot(CARD)
+
+
+async def test_a_person_whose_level_vanished_from_the_file_is_an_error_that_says_so(
+    store: WhitelistStore, tmp_path: Path
+) -> None:
+    sql = "UPDATE person SET levels = 'gone'"
+    store = await changed_behind_its_back(store, tmp_path / "whitelist", sql)
+    with pytest.raises(WhitelistReadError, match="a person's level is missing"):
+        store.person(PersonId("p-17"))
 
 
 async def test_a_disk_that_refuses_leaves_the_old_list(
