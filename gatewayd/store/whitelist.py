@@ -15,46 +15,18 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gatewayd.domain.model import (
-    AccessLevel,
-    Credential,
-    CredentialRecord,
-    CredentialStatus,
-    DoorId,
-    HolidayCalendar,
-    LevelId,
-    Person,
-    PersonId,
-    Schedule,
-    ScheduleId,
-    Snapshot,
-)
+from gatewayd.domain.model import Credential, Person, PersonId, Snapshot
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
 from gatewayd.store.durable import sync_folder, write_whole
 from gatewayd.store.staging import Staging
-from gatewayd.store.whitelist_records import (
-    CalendarRecord,
-    LevelRecord,
-    ScheduleRecord,
-    WhitelistDataError,
-    intervals,
-)
+from gatewayd.store.whitelist_records import WhitelistDataError
+from gatewayd.store.whitelist_revision import OpenRevision, open_revision
 
 log = logging.getLogger(__name__)
-
-CACHE_KB = 2_000  # a look-up touches three pages; the operating system caches the rest
-_MAX_LEVEL_SETS = 10_000  # different combinations of levels kept resolved; past it, begun anew
-_LOOKUP = """SELECT c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
-    p.unit, p.room, p.phone, p.photo, p.levels
-    FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ? AND c.key = ?"""
-_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels
-    FROM person WHERE id = ?"""
-_STATUS = {str(status): status for status in CredentialStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,42 +39,6 @@ class AppliedList:
     content_sha256: str
 
 
-_LevelSet = tuple[tuple[LevelId, ...], tuple[AccessLevel, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """The small tables of a revision, parsed once."""
-
-    levels: dict[LevelId, AccessLevel]
-    schedules: dict[ScheduleId, Schedule]
-    calendars: dict[str, HolidayCalendar]
-
-
-@dataclass(frozen=True, slots=True)
-class _Current:
-    """The revision that decides: its file, open for reading, and its rules."""
-
-    path: Path
-    database: sqlite3.Connection
-    revision: int
-    credentials: int
-    content_sha256: str
-    rules: _Rules
-    level_sets: dict[str, _LevelSet] = field(default_factory=dict)
-
-    def level_set(self, ids: str) -> _LevelSet:
-        """A person's levels, from the ids as the file has them. Raises KeyError for one unknown."""
-        found = self.level_sets.get(ids)
-        if found is None:
-            if len(self.level_sets) >= _MAX_LEVEL_SETS:
-                self.level_sets.clear()
-            level_ids = tuple(LevelId(level) for level in ids.split())
-            found = level_ids, tuple(self.rules.levels[level] for level in level_ids)
-            self.level_sets[ids] = found
-        return found
-
-
 class WhitelistStore:
     """Implements `gatewayd.domain.ports.Whitelist`; made by `open`.
 
@@ -111,7 +47,7 @@ class WhitelistStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._current: _Current | None = None
+        self._current: OpenRevision | None = None
         self._broken: str | None = None
         self._newest = 0  # the highest revision that the pointer ever named: none goes back
         self._changing = asyncio.Lock()
@@ -128,7 +64,7 @@ class WhitelistStore:
         try:
             await asyncio.to_thread(directory.mkdir, 0o700, parents=True, exist_ok=True)
             store._load()
-        except (OSError, ValueError, sqlite3.Error) as error:
+        except (OSError, ValueError) as error:
             store._broken = f"{store._pointer}: the list it names can't be read: {error}"
             log.error("%s (the centre is asked for it again)", store._broken)
         return store
@@ -141,18 +77,18 @@ class WhitelistStore:
         if self._pointer.exists():
             pointer = json.loads(self._pointer.read_text("utf-8"))
             self._newest = int(pointer["revision"])
-            current = _open(self._directory / Path(str(pointer["file"])).name)
+            current = open_revision(self._directory / Path(str(pointer["file"])).name)
             if current.revision < self._newest:
-                current.database.close()
+                current.close()
                 raise ValueError(f"it holds {current.revision}, not revision {self._newest}")
             self._use(current)
         self._remove_others()
 
-    def _use(self, current: _Current) -> None:
+    def _use(self, current: OpenRevision) -> None:
         before, self._current, self._broken = self._current, current, None
         self._newest = current.revision
         if before is not None:
-            before.database.close()
+            before.close()
 
     def _remove_others(self) -> None:
         """Files of other revisions, and of builds that a power cut ended."""
@@ -164,7 +100,7 @@ class WhitelistStore:
 
     def close(self) -> None:
         if self._current is not None:
-            self._current.database.close()
+            self._current.close()
 
     # ------------------------------------------------------------------------------ look-ups
 
@@ -185,47 +121,22 @@ class WhitelistStore:
         current = self._readable()
         if current is None:
             return Snapshot(0, None)
-        key = credential.key
-        row = self._one(current, _LOOKUP, whitelist_file.credential_id(key), key)
-        if row is None:
-            return Snapshot(current.revision, None)
-        status, valid_from, valid_until, *person_row = row
-        rules = current.rules
-        try:
-            person = _person_of(current, person_row)
-            levels = current.level_set(person_row[-1])[1]
-            record = CredentialRecord(
-                credential, person.id, _STATUS[status], valid_from, valid_until
-            )
-        except (KeyError, AttributeError) as error:
-            raise _damaged(current, "a credential's person or level") from error
-        return Snapshot(current.revision, record, person, levels, rules.schedules, rules.calendars)
+        return current.snapshot(credential)
 
     def person(self, person_id: PersonId) -> Person | None:
         """None for one not in the list. Raises WhitelistReadError."""
         current = self._readable()
-        if current is None or (row := self._one(current, _PERSON, person_id)) is None:
-            return None
-        try:
-            return _person_of(current, row)
-        except KeyError as error:
-            raise _damaged(current, "a person's level") from error
+        return None if current is None else current.person(person_id)
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
         """Those of the ids that the list has. Raises as `person`."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
 
-    def _readable(self) -> _Current | None:
+    def _readable(self) -> OpenRevision | None:
         if self._broken is not None:
             raise WhitelistReadError(self._broken)
         return self._current
-
-    def _one(self, current: _Current, sql: str, *values: object) -> Any:  # noqa: ANN401  # a row
-        try:
-            return current.database.execute(sql, values).fetchone()
-        except sqlite3.Error as error:
-            raise WhitelistReadError(f"{current.path}: look-up: {error}") from error
 
     # ------------------------------------------------------------------------------- updates
 
@@ -246,7 +157,7 @@ class WhitelistStore:
                 await asyncio.to_thread(self._install, building, path, revision, content)
             finally:
                 building.unlink(missing_ok=True)
-            self._use(_open(path))
+            self._use(open_revision(path))
             self._remove_others()
         return AppliedList(revision, None, count, content)
 
@@ -262,10 +173,10 @@ class WhitelistStore:
             count, content = await _in_thread(
                 chunks, lambda some: whitelist_file.change(path, base, revision, some)
             )
-            self._use(_open(path))
+            self._use(open_revision(path))
             await asyncio.to_thread(self._point_to, path, revision, content)
             await asyncio.to_thread(whitelist_file.fold_in, path)
-            _begin_reading(self._current_database())
+            self._in_force().begin_again()
         return AppliedList(revision, base, count, content)
 
     def _refuse_older(self, revision: int) -> None:
@@ -273,9 +184,9 @@ class WhitelistStore:
         if revision < self._newest or revision <= self.revision:
             raise WhitelistDataError(None, f"revision {revision} is not above {self._newest}")
 
-    def _current_database(self) -> sqlite3.Connection:
+    def _in_force(self) -> OpenRevision:
         assert self._current is not None  # noqa: S101  # for the type checker: just put in use
-        return self._current.database
+        return self._current
 
     def _install(self, building: Path, path: Path, revision: int, content: str) -> None:
         """From here on a restart finds the new list; a power cut before it, the old one."""
@@ -311,70 +222,3 @@ async def _in_thread(
         raise OSError(f"whitelist: the disk refused the update: {error}") from error
     finally:
         given_up.set()
-
-
-def _open(path: Path) -> _Current:
-    """Raises sqlite3.Error, OSError or ValueError for a file that can't decide."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    database = sqlite3.connect(uri, uri=True, isolation_level=None)
-    try:
-        database.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-        revision, content, count = _begin_reading(database)
-        return _Current(path, database, revision, count, content, _read_rules(database))
-    except BaseException:
-        database.close()
-        raise
-
-
-def _begin_reading(database: sqlite3.Connection) -> tuple[int, str, int]:
-    """Stay with the list as it is now: a delta in the making is not seen, and a look-up in an open
-    transaction takes no lock of its own. Returns revision, content's SHA-256 and credentials."""
-    if database.in_transaction:
-        database.execute("COMMIT")
-    database.execute("BEGIN")
-    sql = "SELECT revision, content_sha256, credentials FROM revision"
-    [(revision, content, count)] = database.execute(sql)
-    return int(revision), str(content), int(count)
-
-
-def _read_rules(database: sqlite3.Connection) -> _Rules:
-    rules = _Rules({}, {}, {})
-    for kind, text in database.execute("SELECT kind, record FROM rule"):
-        match kind:
-            case "calendar":
-                calendar = CalendarRecord.model_validate_json(text)
-                dates = frozenset(calendar.dates)
-                rules.calendars[calendar.id] = HolidayCalendar(calendar.id, calendar.name, dates)
-            case "schedule":
-                schedule = _schedule_of(ScheduleRecord.model_validate_json(text))
-                rules.schedules[schedule.id] = schedule
-            case _:
-                level = _level_of(LevelRecord.model_validate_json(text))
-                rules.levels[level.id] = level
-    return rules
-
-
-def _schedule_of(record: ScheduleRecord) -> Schedule:
-    return Schedule(
-        ScheduleId(record.id),
-        record.name,
-        tuple(intervals(day) for day in record.week),
-        tuple(record.holiday_calendars),
-        intervals(record.holidays),
-    )
-
-
-def _level_of(record: LevelRecord) -> AccessLevel:
-    doors = frozenset(DoorId(door) for door in record.doors)
-    return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
-
-
-def _damaged(current: _Current, what: str) -> WhitelistReadError:
-    return WhitelistReadError(f"{current.path}: {what} is missing: the file is damaged")
-
-
-def _person_of(current: _Current, row: Any) -> Person:  # noqa: ANN401  # a row
-    """Raises AttributeError or KeyError for a person that the file has lost, or a level."""
-    person_id, name, role, building, unit, room, phone, photo, levels = row
-    ids = current.level_set(levels)[0]
-    return Person(person_id, name, role, building, unit, room, phone, photo, ids)

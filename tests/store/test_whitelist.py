@@ -427,8 +427,7 @@ async def changed_behind_its_back(store: WhitelistStore, folder: Path, sql: str)
     await store.apply_full(5, full())
     store.close()
     with closing(sqlite3.connect(folder / "whitelist-000000000005.db")) as database:
-        database.execute(sql)
-        database.commit()
+        database.executescript(sql)
     return await WhitelistStore.open(folder)
 
 
@@ -440,11 +439,17 @@ async def test_a_person_that_vanished_from_the_file_is_an_error_not_a_stranger(
         store.snapshot(CARD)
 
 
-async def test_a_person_whose_level_vanished_from_the_file_is_an_error_that_says_so(
-    store: WhitelistStore, tmp_path: Path
+@pytest.mark.parametrize("levels", ["'gone'", "NULL"])
+async def test_a_person_whose_levels_are_damaged_is_an_error_that_says_so(
+    store: WhitelistStore, tmp_path: Path, levels: str
 ) -> None:
-    sql = "UPDATE person SET levels = 'gone'"
-    store = await changed_behind_its_back(store, tmp_path / "whitelist", sql)
+    columns = "id, name, role, building, unit, room, phone, photo"
+    store = await changed_behind_its_back(
+        store,
+        tmp_path / "whitelist",
+        f"CREATE TABLE p AS SELECT {columns}, {levels} AS levels, line FROM person;"
+        "DROP TABLE person; ALTER TABLE p RENAME TO person",
+    )
     with pytest.raises(WhitelistReadError, match="a person's level is missing"):
         store.person(PersonId("p-17"))
 
