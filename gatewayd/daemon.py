@@ -34,7 +34,7 @@ from gatewayd.domain.events import SystemStarted, SystemStopped
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
-from gatewayd.health import MEGABYTE, watch_clock, watch_space
+from gatewayd.health import MEGABYTE, watch_clock, watch_list, watch_space
 from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
 from gatewayd.settings.bind import access_points, domain_doors
@@ -169,17 +169,15 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     secret = keep_secret(directory / "secret")
     journal = await JournalStore.open(settings.storage.journal_file, clock, secret=secret)
     await stack.enter_async_context(journal.running())
-    whitelist = await WhitelistStore.open(directory / "whitelist")
-    stack.callback(whitelist.close)
     pictures = LatePictures()
     site = Site(access_points(settings), domain_doors(settings), ZoneInfo(settings.site.time_zone))
     recorder = Recorder(journal, clock, lambda bad, why: _journal_alarm(alarms, bad, why))
     alarms = AlarmDesk(journal, recorder, clock, partial(_picture_of_alarm, site, pictures))
     alarms.restore(await journal.alarm_events())
-    if whitelist.fault is not None:
-        alarms.signal(
-            AlarmKind.WHITELIST_REJECTED, "whitelist", active=True, detail=whitelist.fault
-        )
+    whitelist = await WhitelistStore.open(
+        directory / "whitelist", partial(_whitelist_alarm, alarms)
+    )
+    stack.callback(whitelist.close)
     built = {
         device: driver.build(loaded.options[device], DriverContext(device, clock))
         for device, driver in loaded.drivers.items()
@@ -197,6 +195,11 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
 def _journal_alarm(alarms: AlarmDesk, failing: bool, why: str) -> None:
     detail = f"events wait in memory: {why}" if failing else ""
     alarms.signal(AlarmKind.JOURNAL_FAILED, "journal", active=failing, detail=detail)
+
+
+def _whitelist_alarm(alarms: AlarmDesk, fault: str | None) -> None:
+    active = fault is not None
+    alarms.signal(AlarmKind.WHITELIST_REJECTED, "whitelist", active=active, detail=fault or "")
 
 
 def _picture_of_alarm(site: Site, pictures: Pictures, alarm: OpenAlarm) -> None:
@@ -277,6 +280,7 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         )
     low_mb = settings.storage.low_space_mb
     tasks["clock"] = watch_clock(clock, box.recorder, alarms)
+    tasks["list"] = watch_list(box.whitelist, clock)
     tasks["space"] = watch_space(box.directory, low_mb, clock, alarms)
     interval_ns = watchdog_interval_ns()
     if interval_ns is not None:

@@ -173,7 +173,7 @@ class Journal(Protocol):
 class Whitelist(Protocol):
     @property
     def revision(self) -> int:
-        """0 where no list has ever been applied."""
+        """0 where no list has ever been applied, or the one that was can't be read."""
 
     def snapshot(self, credential: Credential) -> Snapshot:
         """What one decision needs. Raises WhitelistReadError."""

@@ -45,28 +45,33 @@ class WhitelistStore:
     Look-ups are synchronous SQLite reads of some 20 µs on the event loop's thread.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, on_fault: Callable[[str | None], None]) -> None:
         self._directory = directory
+        self._on_fault = on_fault
         self._current: OpenRevision | None = None
-        self._broken: str | None = None
+        self._fault: str | None = None
         self._newest = 0  # the highest revision that the pointer ever named: none goes back
         self._changing = asyncio.Lock()
         self.staging = Staging(directory / "staging")
 
     @classmethod
-    async def open(cls, directory: Path) -> WhitelistStore:
+    async def open(
+        cls, directory: Path, on_fault: Callable[[str | None], None] = lambda _why: None
+    ) -> WhitelistStore:
         """Open the revision that the pointer file names; none is revision 0, which knows nobody.
 
         A file that is damaged does not stop the start: every look-up raises WhitelistReadError,
-        so taps are denied and say why, until the centre has sent the list again.
+        so taps are denied and say why, until the centre has sent the list again. `on_fault(why)`
+        is told at the start and whenever `fault` changes; it must return at once.
         """
-        store = cls(directory)
+        store = cls(directory, on_fault)
         try:
             await asyncio.to_thread(directory.mkdir, 0o700, parents=True, exist_ok=True)
             store._load()
         except (OSError, ValueError) as error:
-            store._broken = f"{store._pointer}: the list it names can't be read: {error}"
-            log.error("%s (the centre is asked for it again)", store._broken)
+            store._notice(f"{store._pointer}: the list it names can't be read: {error}")
+        else:
+            on_fault(None)
         return store
 
     @property
@@ -74,21 +79,42 @@ class WhitelistStore:
         return self._directory / "current.json"
 
     def _load(self) -> None:
+        """Raises OSError or ValueError where the list that should decide can't."""
         if self._pointer.exists():
-            pointer = json.loads(self._pointer.read_text("utf-8"))
-            self._newest = int(pointer["revision"])
-            current = open_revision(self._directory / Path(str(pointer["file"])).name)
+            path, self._newest = self._pointed_to()
+            current = open_revision(path)
             if current.revision < self._newest:
                 current.close()
                 raise ValueError(f"it holds {current.revision}, not revision {self._newest}")
             self._use(current)
+        elif self._current is not None:
+            raise ValueError("it is gone")
         self._remove_others()
 
+    def _pointed_to(self) -> tuple[Path, int]:
+        """The file that should decide, and its revision. Raises OSError or ValueError."""
+        text = self._pointer.read_text("utf-8")
+        try:
+            pointer = json.loads(text)
+            return self._directory / Path(str(pointer["file"])).name, int(pointer["revision"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
+
     def _use(self, current: OpenRevision) -> None:
-        before, self._current, self._broken = self._current, current, None
+        before, self._current = self._current, current
         self._newest = current.revision
         if before is not None:
             before.close()
+        if self._fault is not None:
+            self._fault = None
+            self._on_fault(None)
+
+    def _notice(self, fault: str) -> None:
+        """The first fault is told; what follows from it is not."""
+        if self._fault is None:
+            log.error("%s (the centre is asked for the list again)", fault)
+            self._fault = fault
+            self._on_fault(fault)
 
     def _remove_others(self) -> None:
         """Files of other revisions, and of builds that a power cut ended."""
@@ -106,27 +132,39 @@ class WhitelistStore:
 
     @property
     def revision(self) -> int:
-        return self._current.revision if self._current else 0
+        """0 where there is no list, or none that can be read: then the centre sends it whole."""
+        return self._current.revision if self._current and self._fault is None else 0
 
     @property
     def credential_count(self) -> int:
-        return self._current.credentials if self._current else 0
+        return self._current.credentials if self._current and self._fault is None else 0
 
     @property
     def fault(self) -> str | None:
-        """Why the list can't be read, from the start until the centre has sent it again."""
-        return self._broken
+        """Why the list can't be read: until it came again, or reads well as a whole."""
+        return self._fault
 
     def snapshot(self, credential: Credential) -> Snapshot:
+        """What a damaged file still gives is given: its other pages are as they were."""
         current = self._readable()
         if current is None:
             return Snapshot(0, None)
-        return current.snapshot(credential)
+        try:
+            return current.snapshot(credential)
+        except WhitelistReadError as error:
+            self._notice(str(error))
+            raise
 
     def person(self, person_id: PersonId) -> Person | None:
         """None for one not in the list. Raises WhitelistReadError."""
         current = self._readable()
-        return None if current is None else current.person(person_id)
+        if current is None:
+            return None
+        try:
+            return current.person(person_id)
+        except WhitelistReadError as error:
+            self._notice(str(error))
+            raise
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
         """Those of the ids that the list has. Raises as `person`."""
@@ -134,9 +172,22 @@ class WhitelistStore:
         return {person.id: person for person in found if person is not None}
 
     def _readable(self) -> OpenRevision | None:
-        if self._broken is not None:
-            raise WhitelistReadError(self._broken)
+        if self._current is None and self._fault is not None:
+            raise WhitelistReadError(self._fault)
         return self._current
+
+    async def read_again(self) -> None:
+        """After a fault: believe the file again where reading all of it finds nothing wrong. One
+        look-up that succeeds proves little: it may have met another page."""
+        async with self._changing:
+            if self._fault is None:
+                return
+            try:
+                path, _ = self._pointed_to()
+                await asyncio.to_thread(whitelist_file.check, path)
+                self._load()
+            except (OSError, ValueError) as error:
+                log.warning("the whitelist still can't be read: %s", error)
 
     # ------------------------------------------------------------------------------- updates
 
@@ -164,7 +215,9 @@ class WhitelistStore:
     async def apply_delta(self, base: int, revision: int, chunks: Iterable[bytes]) -> AppliedList:
         """Change the current list in one transaction. Raises as `apply_full`."""
         async with self._changing:
-            current = self._readable()
+            if self._fault is not None:
+                raise WhitelistReadError(self._fault)
+            current = self._current
             if current is None or current.revision != base:
                 held = current.revision if current else 0
                 raise WhitelistDataError(None, f"the delta is for {base}, held is {held}")

@@ -428,6 +428,18 @@ async def test_little_space_raises_an_alarm_until_there_is_more(
         await post.journal.until(AlarmCleared)
 
 
+async def test_a_list_that_cannot_be_read_is_tried_again_every_minute() -> None:
+    post, tries = Post(), list[int]()
+
+    class Unreadable:
+        async def read_again(self) -> None:
+            tries.append(post.clock.monotonic_ns())
+
+    async with running(health.watch_list(Unreadable(), post.clock)):
+        await post.clock.advance(125)
+    assert len(tries) == 2
+
+
 def test_free_space_is_told_in_megabytes(tmp_path: Path) -> None:
     assert health.free_mb(tmp_path) > 0
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -407,28 +407,91 @@ async def test_a_damaged_list_denies_until_it_is_sent_again(
     broken.close()
 
 
-async def test_a_pointer_that_is_nonsense_is_no_crash(tmp_path: Path) -> None:
-    (tmp_path / "current.json").write_text("{", encoding="utf-8")
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"revision": null}'])
+async def test_a_pointer_that_is_nonsense_is_no_crash(tmp_path: Path, text: str) -> None:
+    (tmp_path / "current.json").write_text(text, encoding="utf-8")
     store = await WhitelistStore.open(tmp_path)
     with pytest.raises(WhitelistReadError):
         store.snapshot(CARD)
 
 
-async def test_an_io_error_in_a_look_up_is_declared(store: WhitelistStore) -> None:
+async def unreadable(folder: Path) -> tuple[WhitelistStore, list[str | None]]:
+    """A list whose look-ups began to fail while it decided, and what `on_fault` was told."""
+    told: list[str | None] = []
+    store = await WhitelistStore.open(folder, told.append)
     await store.apply_full(5, full())
     assert store._current is not None
-    store._current.database.close()
+    store._current.close()
+    for _ in range(2):
+        with pytest.raises(WhitelistReadError, match="look-up"):
+            store.snapshot(CARD)
+    return store, told
+
+
+async def test_an_io_error_in_a_look_up_is_declared_and_told_once(tmp_path: Path) -> None:
+    store, told = await unreadable(tmp_path)
     with pytest.raises(WhitelistReadError, match="look-up"):
-        store.snapshot(CARD)
+        store.person(PersonId("p-17"))
+    assert told == [None, store.fault]
+    assert "look-up" in str(store.fault)
+    assert store.revision == store.credential_count == 0
+
+
+async def test_a_list_that_became_unreadable_may_come_again_as_it_was(tmp_path: Path) -> None:
+    store, told = await unreadable(tmp_path)
+    with pytest.raises(WhitelistReadError, match="look-up"):
+        await store.apply_delta(5, 6, [chunk(person(name="A"))])
+    await store.apply_full(5, full(people=2))
+    assert store.snapshot(card(18, 26)).record is not None
+    assert (store.fault, told[2:]) == (None, [None])
+    await store.apply_delta(5, 6, [chunk(person(name="A"))])
+    store.close()
+    again = await WhitelistStore.open(tmp_path)
+    assert (again.revision, again.credential_count) == (6, 2)
+    again.close()
+
+
+async def test_a_list_that_is_whole_when_read_again_decides_again(tmp_path: Path) -> None:
+    store, told = await unreadable(tmp_path)
+    await store.read_again()
+    assert store.snapshot(CARD).record is not None
+    assert (store.revision, told[2:]) == (5, [None])
+    await store.read_again()
+    assert len(told) == 3
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:4096] + b"garbage" * 5000),
+        lambda path: path.unlink(),
+        lambda path: execute(path, "DELETE FROM person"),
+        lambda path: execute(path, "UPDATE revision SET revision = 4"),
+        lambda path: (path.parent / "current.json").unlink(),
+    ],
+)
+async def test_a_list_that_is_still_damaged_when_read_again_stays_out_of_service(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    store, told = await unreadable(tmp_path)
+    damage(tmp_path / "whitelist-000000000005.db")
+    await store.read_again()
+    assert store.fault is not None
+    assert len(told) == 2
 
 
 async def changed_behind_its_back(store: WhitelistStore, folder: Path, sql: str) -> WhitelistStore:
     """The store after a restart, with something in its file changed meanwhile."""
     await store.apply_full(5, full())
     store.close()
-    with closing(sqlite3.connect(folder / "whitelist-000000000005.db")) as database:
-        database.executescript(sql)
+    execute(folder / "whitelist-000000000005.db", sql)
     return await WhitelistStore.open(folder)
+
+
+def execute(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(sql)
 
 
 async def test_a_person_that_vanished_from_the_file_is_an_error_not_a_stranger(
