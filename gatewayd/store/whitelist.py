@@ -122,7 +122,7 @@ class WhitelistStore:
         for pattern in ("whitelist-*.db*", "building-*"):
             for path in self._directory.glob(pattern):
                 if not path.name.startswith(keep):
-                    path.unlink(missing_ok=True)
+                    _remove(path)
 
     def close(self) -> None:
         if self._current is not None:
@@ -205,15 +205,17 @@ class WhitelistStore:
                 count, content = await _in_thread(
                     chunks, lambda some: whitelist_file.build(building, revision, some)
                 )
-                await asyncio.to_thread(self._install, building, path, revision, content)
+                await asyncio.to_thread(self._put_in_place, building, path)
             finally:
                 building.unlink(missing_ok=True)
-            self._use(open_revision(path))
+            await self._swap_in(path, revision, content)
             self._remove_others()
         return AppliedList(revision, None, count, content)
 
     async def apply_delta(self, base: int, revision: int, chunks: Iterable[bytes]) -> AppliedList:
-        """Change the current list in one transaction. Raises as `apply_full`."""
+        """Change the current list in one transaction. Raises as `apply_full`; but where the disk
+        fails after the commit, the list has a `fault`: which revision decides, the old one or the
+        new one, each look-up says."""
         async with self._changing:
             if self._fault is not None:
                 raise WhitelistReadError(self._fault)
@@ -226,10 +228,17 @@ class WhitelistStore:
             count, content = await _in_thread(
                 chunks, lambda some: whitelist_file.change(path, base, revision, some)
             )
-            self._use(open_revision(path))
-            await asyncio.to_thread(self._point_to, path, revision, content)
-            await asyncio.to_thread(whitelist_file.fold_in, path)
-            self._in_force().begin_again()
+            try:
+                await self._point_to(path, revision, content)
+                self._use(open_revision(path))
+                await asyncio.to_thread(whitelist_file.fold_in, path)
+                self._in_force().begin_again()
+            except (OSError, sqlite3.Error) as error:
+                self._notice(f"{path}: revision {revision} is in it, but not in use: {error}")
+                raise OSError(
+                    f"whitelist: revision {revision} was written, but can't be put in use: {error} "
+                    "(the centre is asked for the whole list; look at the disk)"
+                ) from error
         return AppliedList(revision, base, count, content)
 
     def _refuse_older(self, revision: int) -> None:
@@ -241,17 +250,41 @@ class WhitelistStore:
         assert self._current is not None  # noqa: S101  # for the type checker: just put in use
         return self._current
 
-    def _install(self, building: Path, path: Path, revision: int, content: str) -> None:
-        """From here on a restart finds the new list; a power cut before it, the old one."""
+    def _put_in_place(self, building: Path, path: Path) -> None:
         for leftover in self._directory.glob(f"{path.name}*"):
             leftover.unlink()
         building.rename(path)
         sync_folder(self._directory)
-        self._point_to(path, revision, content)
 
-    def _point_to(self, path: Path, revision: int, content: str) -> None:
+    async def _swap_in(self, path: Path, revision: int, content: str) -> None:
+        """The new file must read well before anything names it."""
+        try:
+            new = open_revision(path)
+        except OSError as error:
+            raise OSError(
+                f"whitelist: revision {revision} was written, but can't be read back: {error} "
+                "(the list before it decides; look at the disk)"
+            ) from error
+        try:
+            await self._point_to(path, revision, content)
+        except BaseException:
+            new.close()
+            raise
+        self._use(new)
+
+    async def _point_to(self, path: Path, revision: int, content: str) -> None:
+        """From here on a restart finds the new list; a power cut before it, the old one."""
         pointer = {"file": path.name, "revision": revision, "content_sha256": content}
-        write_whole(self._pointer, json.dumps(pointer).encode())
+        await asyncio.to_thread(write_whole, self._pointer, json.dumps(pointer).encode())
+        self._newest = revision
+
+
+def _remove(path: Path) -> None:
+    """A file that can't be removed takes room, and changes nothing that decides."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("an old whitelist can't be removed: %s", error)
 
 
 async def _in_thread(

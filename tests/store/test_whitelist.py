@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gatewayd.domain.model import CredentialStatus, Interval, PersonId, card
 from gatewayd.domain.ports import WhitelistReadError
-from gatewayd.store import whitelist_file, whitelist_records
+from gatewayd.store import whitelist_file, whitelist_records, whitelist_revision
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.store.whitelist_records import MAX_LINE, WhitelistDataError
 from tests.store.lists import chunk, credential, delete, full, level, person, schedule
@@ -528,6 +528,82 @@ async def test_a_disk_that_refuses_leaves_the_old_list(
     with pytest.raises(OSError, match="the disk refused"):
         await store.apply_full(6, full())
     assert store.snapshot(CARD).revision == 5
+
+
+@contextmanager
+def no_reading_back() -> Iterator[None]:
+    """A disk that takes a list, and gives its rules only as errors."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(whitelist_revision, "_read_rules", io_error)
+        yield
+
+
+def io_error(*_: object) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_a_full_list_that_cannot_be_read_back_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    store = await WhitelistStore.open(tmp_path)
+    await store.apply_full(5, full())
+    with no_reading_back(), pytest.raises(OSError, match=r"revision 6 .* disk I/O .*the list bef"):
+        await store.apply_full(6, full(people=2))
+    assert (store.snapshot(CARD).revision, store.revision, store.fault) == (5, 5, None)
+    store.close()
+    store = await WhitelistStore.open(tmp_path)
+    assert store.revision == 5
+    await store.apply_full(6, full(people=2))
+    assert store.revision == 6
+    store.close()
+
+
+async def test_a_delta_that_cannot_be_read_back_is_a_fault_and_the_list_before_it_decides(
+    tmp_path: Path,
+) -> None:
+    told: list[str | None] = []
+    store = await WhitelistStore.open(tmp_path, told.append)
+    await store.apply_full(5, full())
+    delta = [chunk(person(name="李娜"))]
+    with no_reading_back():
+        with pytest.raises(OSError, match=r"revision 6 .* disk I/O error .*look at the disk"):
+            await store.apply_delta(5, 6, delta)
+        await store.read_again()
+    found = store.snapshot(CARD)
+    assert found.person is not None
+    assert (found.revision, found.person.name) == (5, "王芳")
+    assert (store.revision, told[1:]) == (0, [store.fault])
+    with pytest.raises(WhitelistDataError, match="revision 5 is not above 6"):
+        await store.apply_full(5, full())
+    await store.read_again()
+    found = store.snapshot(CARD)
+    assert found.person is not None
+    assert (found.revision, found.person.name, store.revision) == (6, "李娜", 6)
+    store.close()
+
+
+async def test_a_delta_that_cannot_be_folded_in_is_a_fault_and_decides(
+    store: WhitelistStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.apply_full(5, full())
+    with monkeypatch.context() as patched:
+        patched.setattr(whitelist_file, "fold_in", io_error)
+        with pytest.raises(OSError, match=r"revision 6 .* disk I/O error"):
+            await store.apply_delta(5, 6, [chunk(person(name="李娜"))])
+    assert (store.snapshot(CARD).revision, store.revision) == (6, 0)
+    await store.apply_full(6, full(people=2))
+    assert (store.snapshot(CARD).revision, store.fault) == (6, None)
+
+
+async def test_an_old_file_that_cannot_be_removed_changes_nothing(
+    store: WhitelistStore, tmp_path: Path
+) -> None:
+    (tmp_path / "whitelist" / "whitelist-000000000004.db").mkdir()
+    await store.apply_full(5, full())
+    store.close()
+    again = await WhitelistStore.open(tmp_path / "whitelist")
+    assert (again.revision, again.fault) == (5, None)
+    again.close()
 
 
 async def test_chunks_are_kept_for_a_restart_and_belong_to_one_manifest(
