@@ -185,7 +185,7 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
     devices = DeviceDesk(kinds, clock, recorder, alarms)
     doors = await _build_doors(loaded, site, built, clock, recorder, alarms, journal)
-    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms)
+    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms, clock)
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, taps, site, pictures,
         built, token_hex(16),

@@ -27,6 +27,7 @@ from gatewayd.domain.events import (
     Outcome,
 )
 from gatewayd.domain.model import (
+    NS_PER_S,
     AccessPoint,
     AccessPointId,
     AccessRequest,
@@ -45,6 +46,7 @@ from gatewayd.domain.model import (
     Tap,
 )
 from gatewayd.domain.ports import (
+    Clock,
     Doors,
     Journal,
     JournalError,
@@ -58,6 +60,9 @@ from gatewayd.domain.schedule import Moment
 log = logging.getLogger(__name__)
 
 MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken or attacked
+# GB 50396 wants 2 s from card to actuator. Past this whoever tapped has gone, or tapped again, and
+# a door that opened now would open for someone else.
+MAX_WAIT_NS = 5 * NS_PER_S
 
 
 class Signals(Protocol):
@@ -94,6 +99,7 @@ class TapPath:
         doors: Doors,
         pictures: Pictures,
         alarms: Signals,
+        clock: Clock,
     ) -> None:
         self._site = site
         self._whitelist = whitelist
@@ -102,6 +108,7 @@ class TapPath:
         self._doors = doors
         self._pictures = pictures
         self._alarms = alarms
+        self._clock = clock
         self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in site.access_points}
         self._writes = asyncio.TaskGroup()
         self._flooded: set[AccessPointId] = set()
@@ -135,7 +142,18 @@ class TapPath:
             return Deny(Reason.WHITELIST_UNAVAILABLE, None, trace), self._whitelist.revision
         mode = self._doors.status(door.id).mode
         request = AccessRequest(credential, point, door, mode)
-        return policy.decide(request, snapshot, Moment(stamp, self._site.zone)), snapshot.revision
+        decision = policy.decide(request, snapshot, Moment(stamp, self._site.zone))
+        return self._in_time(decision, stamp), snapshot.revision
+
+    def _in_time(self, decision: Decision, stamp: Stamp) -> Decision:
+        """A grant whose turn came too late is a denial, e.g. after a queue behind a dead board."""
+        waited_ns = self._clock.monotonic_ns() - stamp.monotonic_ns
+        if isinstance(decision, Deny) or waited_ns <= MAX_WAIT_NS:
+            return decision
+        waited_s = str(waited_ns // NS_PER_S)
+        saw = RuleTrace("tap_in_time", f"waited {waited_s} s", RuleResult.FAIL)
+        trace, detail = (*decision.trace, saw), (("waited_s", waited_s),)
+        return Deny(Reason.TAP_TOO_OLD, decision.person, trace, detail)
 
     async def _deny(self, event: AccessDenied, tap: Tap, point: AccessPoint) -> None:
         """Nothing opens, so nothing is at stake: what the disk refuses now is recorded later."""

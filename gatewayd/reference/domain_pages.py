@@ -75,6 +75,11 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "The lock did not confirm that it moved.",
         "Open by hand or key; report the door.",
     ),
+    Reason.TAP_TOO_OLD: (
+        "The tap was good, but its turn came seconds later (a door or board that hung): who tapped "
+        "may have gone. The detail says how long it waited.",
+        "Have the person tap again; if it happens again, report the door.",
+    ),
 }
 
 # What the alarm means, and the first thing to do.

@@ -22,6 +22,8 @@ from gatewayd.domain.model import (
     DoorMode,
     FailPolicy,
     Reason,
+    RuleResult,
+    RuleTrace,
     Tap,
     card,
 )
@@ -67,7 +69,7 @@ def build(policy: FailPolicy = FailPolicy.SECURE) -> tuple[Gate, Recorder]:
     people = OneCardList(snapshot())
     door = replace(GATE, fail_policy=policy, commit_deadline_ms=10)
     site = Site({POINT.id: POINT}, {GATE.id: door}, SHANGHAI)
-    path = TapPath(site, people, journal, recorder, doors, pictures, signals)
+    path = TapPath(site, people, journal, recorder, doors, pictures, signals, clock)
     return Gate(path, clock, journal, doors, pictures, signals, people), recorder
 
 
@@ -199,6 +201,37 @@ async def test_presented_credentials_are_decided_in_their_order(gate: Gate) -> N
     gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
     await gate.journal.until(AccessGranted)
     assert [type(e) for e in gate.journal.events[:2]] == [AccessDenied, AccessGranted]
+
+
+@pytest.mark.parametrize("gate", [FailPolicy.SECURE, FailPolicy.OPEN], indirect=True)
+async def test_a_tap_whose_turn_comes_too_late_opens_nothing_and_says_whose_it_was(
+    gate: Gate,
+) -> None:
+    shown = gate.clock.now()
+    await gate.clock.advance(73)
+    gate.path.present(POINT.id, Presented(CARD, shown))
+    [denied] = await gate.journal.until(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert (denied.reason, denied.person_id) == (Reason.TAP_TOO_OLD, "p-17")
+    assert denied.detail == (("waited_s", "73"),)
+    assert denied.trace[-1] == RuleTrace("tap_in_time", "waited 73 s", RuleResult.FAIL)
+    assert gate.doors.unlocks == []
+
+
+async def test_a_stranger_whose_turn_comes_late_is_still_a_stranger(gate: Gate) -> None:
+    shown = gate.clock.now()
+    await gate.clock.advance(73)
+    await gate.path.handle(Tap(POINT.id, STRANGER, shown))
+    [denied] = gate.journal.of(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert denied.reason is Reason.CREDENTIAL_UNKNOWN
+
+
+async def test_a_tap_that_waited_five_seconds_still_counts(gate: Gate) -> None:
+    shown = gate.clock.now()
+    await gate.clock.advance(5)
+    await gate.path.handle(Tap(POINT.id, CARD, shown))
+    assert len(gate.doors.unlocks) == 1
 
 
 async def test_a_flood_is_capped_and_alarmed_and_the_reader_recovers(gate: Gate) -> None:
