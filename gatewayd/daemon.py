@@ -2,8 +2,8 @@
 order. Owns the task tree; must not decide anything.
 
 Doors first: journal, whitelist, doors and readers decide before cameras, link and console are even
-imported. The end goes the other way round: no new taps, locks settled, what happened journaled,
-then the line and the files.
+imported. The end goes the other way round: no new taps, those in hand finished, cameras, link and
+console ended, locks settled, what happened journaled, then the files.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ _Part = TypeVar("_Part")
 
 OK, FAILED = 0, 1  # gatewayd.cli tells what they mean
 CONSOLE_START_S = 5.0
+FINISH_S = 5.0  # at the end, for grants under way: unlock and lock of a dead board are twice 2 s
 FLUSH_S = 5.0  # at the end, for events that wait for the disk
 
 
@@ -133,6 +134,7 @@ async def _serve_until(box: Box, stop: asyncio.Event) -> None:
         print(f"ready {json.dumps(told)}", flush=True)  # noqa: T201  # for whoever started us
         await stop.wait()
         notify("STOPPING=1")
+        await box.taps.finish(FINISH_S)
 
 
 # ------------------------------------------------------------------------------------ parts

@@ -128,13 +128,22 @@ class FakeBoard:
 
 
 class FakeDoors:
-    """Implements ports.Doors for one door; remembers unlocks with their causes."""
+    """Implements ports.Doors for one door; remembers unlocks with their causes. Until `release`,
+    after `hold`, the board gives no answer."""
 
     def __init__(self, door_id: DoorId) -> None:
         self.door_id = door_id
         self.mode = DoorMode.LOCKED
         self.unlocks: list[tuple[Cause, float | None]] = []
         self.outcome = Outcome.UNLOCKED
+        self._answers = asyncio.Event()
+        self._answers.set()
+
+    def hold(self) -> None:
+        self._answers.clear()
+
+    def release(self) -> None:
+        self._answers.set()
 
     def status(self, door_id: DoorId) -> DoorStatus:
         if door_id != self.door_id:
@@ -147,6 +156,7 @@ class FakeDoors:
     async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
         self.status(door_id)
         self.unlocks.append((cause, unlock_s))
+        await self._answers.wait()
         return self.outcome
 
     async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:

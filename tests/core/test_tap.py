@@ -234,6 +234,47 @@ async def test_a_tap_that_waited_five_seconds_still_counts(gate: Gate) -> None:
     assert len(gate.doors.unlocks) == 1
 
 
+async def test_at_the_end_a_grant_is_finished_and_no_new_tap_is_taken(gate: Gate) -> None:
+    gate.doors.hold()
+    gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
+    await gate.journal.until(AccessGranted)
+    gate.path.present(POINT.id, Presented(STRANGER, gate.clock.now()))
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        ending = group.create_task(gate.path.finish(5), name="end")
+        await gate.clock.advance(0)
+        gate.path.present(POINT.id, Presented(STRANGER, gate.clock.now()))
+        assert not ending.done()
+        gate.doors.release()
+    assert len(await gate.journal.until(AccessOutcome)) == 1
+    assert gate.journal.of(AccessDenied) == []
+    assert not gate.signals.raised(AlarmKind.READER_FLOODED)
+
+
+async def test_at_the_end_a_late_grant_is_waited_for_until_it_is_on_disk(gate: Gate) -> None:
+    gate.journal.hold()
+    await gate.tap()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        ending = group.create_task(gate.path.finish(5), name="end")
+        await gate.clock.advance(0)
+        assert not ending.done()
+        gate.journal.release()
+    assert len(await gate.journal.until(AccessOutcome)) == 1
+
+
+async def test_at_the_end_a_tap_that_hangs_is_not_waited_for_for_ever(gate: Gate) -> None:
+    gate.doors.hold()
+    gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
+    await gate.journal.until(AccessGranted)
+    async with asyncio.timeout(5):
+        await gate.path.finish(0)
+    assert gate.journal.of(AccessOutcome) == []
+
+
+async def test_at_the_end_of_a_quiet_gate_nothing_is_waited_for(gate: Gate) -> None:
+    async with asyncio.timeout(5):
+        await gate.path.finish(60)
+
+
 async def test_a_flood_is_capped_and_alarmed_and_the_reader_recovers(gate: Gate) -> None:
     gate.journal.hold()
     for _ in range(MAX_WAITING_TAPS + 10):

@@ -119,6 +119,22 @@ async def forced(gate: Devices, folder: Path) -> None:
     assert (await kinds(folder)).index("door.opened") < (await kinds(folder)).index("alarm.raised")
 
 
+async def test_a_grant_under_way_at_the_end_has_its_outcome_journaled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with devices(tmp_path) as gate:
+        async with running(gate.config, capsys):
+            await until_kind(tmp_path, "device.online")
+            gate.board.faults.put("silence")
+            await gate.reader.present(40, TAG)
+            await until_kind(tmp_path, "access.granted")
+        found = await kinds(tmp_path)
+    assert [k for k in found if k in {"access.outcome", "system.stopped"}] == [
+        "access.outcome",
+        "system.stopped",
+    ]
+
+
 async def test_a_list_that_is_damaged_while_it_decides_denies_and_raises_an_alarm(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
