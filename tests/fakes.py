@@ -148,7 +148,7 @@ class FakeDoors:
     def status(self, door_id: DoorId) -> DoorStatus:
         if door_id != self.door_id:
             raise KeyError(door_id)
-        return DoorStatus(door_id, "secure", self.mode, False, False, True)
+        return DoorStatus(door_id, "secure", self.mode, False, False, True, False)
 
     def all_status(self) -> Sequence[DoorStatus]:
         return [self.status(self.door_id)]

@@ -196,6 +196,7 @@ class DoorStatus:
     unlocked: bool
     open: bool | None  # None: not known (no contact, or the controller is offline)
     online: bool
+    failed: bool  # the lock did not confirm: `unlocked` is what was wanted, and may not be so
 
 
 class Doors(Protocol):
