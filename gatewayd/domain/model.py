@@ -268,6 +268,7 @@ class Reason(StrEnum):
     WHITELIST_UNAVAILABLE = "whitelist_unavailable"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
     DEVICE_FAILED = "device_failed"
+    TAP_TOO_OLD = "tap_too_old"
 
 
 class RuleResult(StrEnum):
