@@ -49,6 +49,7 @@ class AlarmDesk:
         self._alarms: OpenAlarms = {}
         self._signals: asyncio.Queue[Signal] = asyncio.Queue(MAX_SIGNALS)
         self._one_at_a_time = asyncio.Lock()
+        self._handed_over = False
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """The open alarms of before the restart, from their journaled events in order."""
@@ -102,6 +103,10 @@ class AlarmDesk:
             alarm = self._alarms[alarm_id]
             if alarm.acknowledged_by is not None:
                 return alarm
+            if self._is_behind():
+                raise JournalError(
+                    f"alarm {alarm_id}: it is not on disk itself yet (acknowledge it again soon)"
+                )
             event = AlarmAcknowledged(alarm_id, alarm.about, operator, note)
             stamp = self._clock.now()
             seq = await self._journal.append(event, stamp)
@@ -110,13 +115,22 @@ class AlarmDesk:
 
     async def _keep(self, event: AlarmEvent) -> None:
         """Journal and apply. An alarm is shown even where the journal refuses; it follows later."""
-        stamp = self._clock.now()
-        try:
-            seq = await self._journal.append(event, stamp)
-        except JournalError:
+        stamp, seq = self._clock.now(), 0
+        if self._is_behind():
             self._recorder.record(event, stamp)
-            seq = 0
+        else:
+            try:
+                seq = await self._journal.append(event, stamp)
+            except JournalError:
+                self._recorder.record(event, stamp)
+                self._handed_over = True
         self._alarms = apply(self._alarms, event, seq, stamp)
+
+    def _is_behind(self) -> bool:
+        """Whether the recorder may still hold an alarm's event, which the next must not overtake:
+        a restart would take a clearing before its raising for an alarm that is still open."""
+        self._handed_over = self._handed_over and self._recorder.waiting > 0
+        return self._handed_over
 
     def _replace(self, alarm: OpenAlarm) -> None:
         self._alarms = {**self._alarms, alarm.alarm_id: alarm}

@@ -2,8 +2,8 @@
 order. Owns the task tree; must not decide anything.
 
 Doors first: journal, whitelist, doors and readers decide before cameras, link and console are even
-imported. The end goes the other way round: no new taps, locks settled, what happened journaled,
-then the line and the files.
+imported. The end goes the other way round: no new taps, those in hand finished, cameras, link and
+console ended, locks settled, what happened journaled, then the files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gatewayd.domain.events import SystemStarted, SystemStopped
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
-from gatewayd.health import MEGABYTE, watch_clock, watch_space
+from gatewayd.health import MEGABYTE, watch_clock, watch_list, watch_space
 from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
 from gatewayd.settings.bind import access_points, domain_doors
@@ -58,6 +58,7 @@ _Part = TypeVar("_Part")
 
 OK, FAILED = 0, 1  # gatewayd.cli tells what they mean
 CONSOLE_START_S = 5.0
+FINISH_S = 5.0  # at the end, for grants under way: unlock and lock of a dead board are twice 2 s
 FLUSH_S = 5.0  # at the end, for events that wait for the disk
 
 
@@ -133,6 +134,7 @@ async def _serve_until(box: Box, stop: asyncio.Event) -> None:
         print(f"ready {json.dumps(told)}", flush=True)  # noqa: T201  # for whoever started us
         await stop.wait()
         notify("STOPPING=1")
+        await box.taps.finish(FINISH_S)
 
 
 # ------------------------------------------------------------------------------------ parts
@@ -169,17 +171,15 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     secret = keep_secret(directory / "secret")
     journal = await JournalStore.open(settings.storage.journal_file, clock, secret=secret)
     await stack.enter_async_context(journal.running())
-    whitelist = await WhitelistStore.open(directory / "whitelist")
-    stack.callback(whitelist.close)
     pictures = LatePictures()
     site = Site(access_points(settings), domain_doors(settings), ZoneInfo(settings.site.time_zone))
     recorder = Recorder(journal, clock, lambda bad, why: _journal_alarm(alarms, bad, why))
     alarms = AlarmDesk(journal, recorder, clock, partial(_picture_of_alarm, site, pictures))
     alarms.restore(await journal.alarm_events())
-    if whitelist.fault is not None:
-        alarms.signal(
-            AlarmKind.WHITELIST_REJECTED, "whitelist", active=True, detail=whitelist.fault
-        )
+    whitelist = await WhitelistStore.open(
+        directory / "whitelist", partial(_whitelist_alarm, alarms)
+    )
+    stack.callback(whitelist.close)
     built = {
         device: driver.build(loaded.options[device], DriverContext(device, clock))
         for device, driver in loaded.drivers.items()
@@ -187,7 +187,7 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
     devices = DeviceDesk(kinds, clock, recorder, alarms)
     doors = await _build_doors(loaded, site, built, clock, recorder, alarms, journal)
-    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms)
+    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms, clock)
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, taps, site, pictures,
         built, token_hex(16),
@@ -197,6 +197,11 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
 def _journal_alarm(alarms: AlarmDesk, failing: bool, why: str) -> None:
     detail = f"events wait in memory: {why}" if failing else ""
     alarms.signal(AlarmKind.JOURNAL_FAILED, "journal", active=failing, detail=detail)
+
+
+def _whitelist_alarm(alarms: AlarmDesk, fault: str | None) -> None:
+    active = fault is not None
+    alarms.signal(AlarmKind.WHITELIST_REJECTED, "whitelist", active=active, detail=fault or "")
 
 
 def _picture_of_alarm(site: Site, pictures: Pictures, alarm: OpenAlarm) -> None:
@@ -277,6 +282,7 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         )
     low_mb = settings.storage.low_space_mb
     tasks["clock"] = watch_clock(clock, box.recorder, alarms)
+    tasks["list"] = watch_list(box.whitelist, clock)
     tasks["space"] = watch_space(box.directory, low_mb, clock, alarms)
     interval_ns = watchdog_interval_ns()
     if interval_ns is not None:

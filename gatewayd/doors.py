@@ -71,7 +71,13 @@ class DoorTask:
     def status(self) -> DoorStatus:
         state = self.state
         return DoorStatus(
-            self.door.id, state.phase.value, state.mode, state.unlocked, state.open, state.online
+            self.door.id,
+            state.phase.value,
+            state.mode,
+            state.unlocked,
+            state.open,
+            state.online,
+            state.failed,
         )
 
     def post(self, event: rules.DoorInput) -> None:

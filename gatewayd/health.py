@@ -1,9 +1,11 @@
-"""Watches what no device reports: the wall clock's jumps and the free space. Owns no repair."""
+"""Watches what no device reports: the wall clock's jumps, the free space, a list that could not be
+read. Owns no repair."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Protocol
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.events import ClockJumped
@@ -13,6 +15,7 @@ from gatewayd.recorder import Recorder
 
 CLOCK_CHECK_NS = NS_PER_S
 SPACE_CHECK_NS = 30 * NS_PER_S
+LIST_CHECK_NS = 60 * NS_PER_S  # all of a list of a million is read: 200 MB, from a disk that is ill
 JUMP_MS = 2_000  # NTP slews; what moves more than this at once was set by someone or something
 MEGABYTE = 1_000_000
 
@@ -56,3 +59,17 @@ async def watch_space(directory: Path, low_mb: int, clock: Clock, alarms: AlarmD
         elif free > low_mb * 1.1:
             alarms.signal(AlarmKind.STORAGE_LOW, "storage", active=False)
         await clock.sleep_until(clock.monotonic_ns() + SPACE_CHECK_NS)
+
+
+class RereadableList(Protocol):
+    """The whitelist's store, as far as the watch needs it."""
+
+    async def read_again(self) -> None: ...
+
+
+async def watch_list(whitelist: RereadableList, clock: Clock) -> None:
+    """Give a list that could not be read another try: the disk's fault may have been a passing one.
+    The store tells of the fault and of its end."""
+    while True:
+        await clock.sleep_until(clock.monotonic_ns() + LIST_CHECK_NS)
+        await whitelist.read_again()

@@ -1,8 +1,8 @@
 """Events that must be kept but that nothing waits for. Owns their order and their retries.
 
 A door's relock must not wait for a slow disk, so the door hands its events over and goes on. What
-the disk refuses is tried again; what does not fit into memory meanwhile is counted, and the count
-is journaled as a gap: said, never hidden.
+the disk refuses is tried again; what does not fit into memory meanwhile is counted into a gap that
+waits in its place among the events: said, never hidden.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from gatewayd.domain.events import Event, GapRecorded
 from gatewayd.domain.model import NS_PER_S, Stamp
@@ -33,7 +34,6 @@ class Recorder:
         self._clock = clock
         self._on_failing = on_failing
         self._waiting: deque[tuple[Event, Stamp]] = deque()
-        self._lost = 0
         self._failing = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -46,11 +46,20 @@ class Recorder:
     def record(self, event: Event, stamp: Stamp | None = None) -> None:
         """Keep the event, stamped now unless told otherwise. Over the cap it is counted as lost."""
         if len(self._waiting) >= MAX_WAITING:
-            self._lost += 1
+            self._count_as_lost()
             return
         self._waiting.append((event, stamp or self._clock.now()))
         self._idle.clear()
         self._work.set()
+
+    def _count_as_lost(self) -> None:
+        """The gap at the end grows, or a new one begins, one above the cap."""
+        match self._waiting[-1]:
+            case GapRecorded(lost=lost) as gap, began:
+                self._waiting[-1] = replace(gap, lost=lost + 1), began
+            case _:
+                detail = "the journal refused for longer than memory could hold"
+                self._waiting.append((GapRecorded(1, detail), self._clock.now()))
 
     async def flushed(self) -> None:
         """Returns when nothing waits any more; bound it with a timeout."""
@@ -68,20 +77,14 @@ class Recorder:
         event, stamp = self._waiting[0]
         try:
             await self._journal.append(event, stamp)
-            self._waiting.popleft()
-            await self._tell_what_happened()
         except JournalError as error:
             self._failed(str(error))
             await self._clock.sleep_until(self._clock.monotonic_ns() + RETRY_NS)
-
-    async def _tell_what_happened(self) -> None:
+            return
+        self._waiting.popleft()
         if self._failing:
             self._failing = False
             self._on_failing(False, "")
-        if self._lost:
-            lost, detail = self._lost, "the journal refused for longer than memory could hold"
-            await self._journal.append(GapRecorded(lost, detail))
-            self._lost -= lost
 
     def _failed(self, why: str) -> None:
         if not self._failing:

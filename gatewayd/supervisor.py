@@ -1,7 +1,8 @@
 """Keeps device tasks going and tells systemd that doors can be decided. Owns restarts, no device.
 
-A device that fails in a declared way (DeviceError, OSError) is started again with a capped
-backoff. Anything else is a bug: it ends the process, and systemd starts a clean one.
+A device that fails in a declared way (DeviceError, OSError, or a task group's exceptions that are
+all of these) is started again with a capped backoff. Anything else is a bug: it ends the process,
+and systemd starts a clean one.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ async def supervise(
         try:
             await run()
             why = "ended by itself"
-        except OSError as error:
-            why = str(error) or type(error).__name__
+        except* OSError as errors:  # what is no OSError goes on up
+            why = why_of(errors)
         log.warning("%s stopped, starting it again: %s", name, why)
         on_failure(why)
         now_ns = clock.monotonic_ns()
@@ -43,6 +44,18 @@ async def supervise(
             backoff_ns = FIRST_BACKOFF_NS
         await clock.sleep_until(now_ns + backoff_ns)
         backoff_ns = min(2 * backoff_ns, MAX_BACKOFF_NS)
+
+
+def why_of(errors: BaseExceptionGroup[Exception]) -> str:
+    """What the errors in a group say, and in the groups in it: each once, in one line."""
+    return "; ".join(sorted({str(error) or type(error).__name__ for error in _leaves(errors)}))
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    found: list[Exception] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 def notify(message: str) -> bool:

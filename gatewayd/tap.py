@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 from gatewayd.domain import policy
 from gatewayd.domain.events import (
@@ -27,6 +27,7 @@ from gatewayd.domain.events import (
     Outcome,
 )
 from gatewayd.domain.model import (
+    NS_PER_S,
     AccessPoint,
     AccessPointId,
     AccessRequest,
@@ -45,6 +46,7 @@ from gatewayd.domain.model import (
     Tap,
 )
 from gatewayd.domain.ports import (
+    Clock,
     Doors,
     Journal,
     JournalError,
@@ -58,6 +60,9 @@ from gatewayd.domain.schedule import Moment
 log = logging.getLogger(__name__)
 
 MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken or attacked
+# GB 50396 wants 2 s from card to actuator. Past this whoever tapped has gone, or tapped again, and
+# a door that opened now would open for someone else.
+MAX_WAIT_NS = 5 * NS_PER_S
 
 
 class Signals(Protocol):
@@ -94,6 +99,7 @@ class TapPath:
         doors: Doors,
         pictures: Pictures,
         alarms: Signals,
+        clock: Clock,
     ) -> None:
         self._site = site
         self._whitelist = whitelist
@@ -102,10 +108,13 @@ class TapPath:
         self._doors = doors
         self._pictures = pictures
         self._alarms = alarms
+        self._clock = clock
         self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in site.access_points}
         self._writes = asyncio.TaskGroup()
         self._flooded: set[AccessPointId] = set()
         self._late: set[DoorId] = set()
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     # ----------------------------------------------------------------------------- the path
 
@@ -135,7 +144,18 @@ class TapPath:
             return Deny(Reason.WHITELIST_UNAVAILABLE, None, trace), self._whitelist.revision
         mode = self._doors.status(door.id).mode
         request = AccessRequest(credential, point, door, mode)
-        return policy.decide(request, snapshot, Moment(stamp, self._site.zone)), snapshot.revision
+        decision = policy.decide(request, snapshot, Moment(stamp, self._site.zone))
+        return self._in_time(decision, stamp), snapshot.revision
+
+    def _in_time(self, decision: Decision, stamp: Stamp) -> Decision:
+        """A grant whose turn came too late is a denial, e.g. after a queue behind a dead board."""
+        waited_ns = self._clock.monotonic_ns() - stamp.monotonic_ns
+        if isinstance(decision, Deny) or waited_ns <= MAX_WAIT_NS:
+            return decision
+        waited_s = str(waited_ns // NS_PER_S)
+        saw = RuleTrace("tap_in_time", f"waited {waited_s} s", RuleResult.FAIL)
+        trace, detail = (*decision.trace, saw), (("waited_s", waited_s),)
+        return Deny(Reason.TAP_TOO_OLD, decision.person, trace, detail)
 
     async def _deny(self, event: AccessDenied, tap: Tap, point: AccessPoint) -> None:
         """Nothing opens, so nothing is at stake: what the disk refuses now is recorded later."""
@@ -156,9 +176,7 @@ class TapPath:
             self._on_time_again(door)
             return
         opened = await self._apply_fail_policy(event, door)
-        self._writes.create_task(
-            self._settle(write, event, tap, point, opened), name=f"late grant {point.id}"
-        )
+        self._start(self._settle(write, event, tap, point, opened), f"late grant {point.id}")
 
     # ------------------------------------------------------- when the journal is late or fails
 
@@ -271,6 +289,8 @@ class TapPath:
     def present(self, access_point_id: AccessPointId, shown: Presented) -> None:
         """Take a presentation from a reader; returns at once. Past the cap it is not decided, and
         an alarm says so: whoever floods a reader gets no door."""
+        if self._ending:
+            return
         try:
             self._queues[access_point_id].put_nowait(
                 Tap(access_point_id, shown.credential, shown.stamp)
@@ -290,9 +310,30 @@ class TapPath:
             for point_id, queue in self._queues.items():
                 self._writes.create_task(self._serve(point_id, queue), name=f"taps {point_id}")
 
+    async def finish(self, within_s: float) -> None:
+        """Before `run` is cancelled: no more taps, and those in hand come to their outcome, in so
+        many seconds at most. What still waits for its turn is not decided any more."""
+        self._ending = True
+        try:
+            async with asyncio.timeout(within_s):
+                while self._in_hand:
+                    await asyncio.wait(self._in_hand)
+        except TimeoutError:
+            log.error("%d taps have no outcome at the end", len(self._in_hand))
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task that the end waits for."""
+        task = self._writes.create_task(work, name=name)
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+        return task
+
     async def _serve(self, point_id: AccessPointId, queue: asyncio.Queue[Tap]) -> None:
         while True:
-            await self.handle(await queue.get())
+            tap = await queue.get()
+            if self._ending:
+                return
+            await asyncio.wait({self._start(self.handle(tap), f"tap {point_id}")})
             if queue.empty() and point_id in self._flooded:
                 self._flooded.discard(point_id)
                 self._alarms.signal(AlarmKind.READER_FLOODED, point_id, active=False)

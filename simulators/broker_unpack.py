@@ -29,9 +29,9 @@ class Program:
     env: Mapping[str, str]
 
 
-def installed() -> Program | None:
-    """Debian's own, which is not on every user's PATH."""
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+def installed(system_folders: Sequence[str] = ("/usr/sbin", "/usr/local/sbin")) -> Program | None:
+    """Debian's own, whose folder is not on every user's PATH."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), *system_folders))
     found = shutil.which(PACKAGE, path=path)
     return Program(Path(found), dict(os.environ)) if found else None
 

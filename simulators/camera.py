@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from simulators.camera_faults import CameraControls
+from simulators.compound import SITE_ZONE
 from simulators.control import ControlTable
 from simulators.device import Device, run_device
 from simulators.h264 import Encoder, parameter_sets
@@ -165,7 +167,8 @@ class SimulatedCamera(Device):
 
     def _render(self, scene: Scene, encoder: Encoder, tick: int) -> AccessUnit:
         produced_ns = time.monotonic_ns()
-        clock_text = time.strftime("%Y-%m-%d %H:%M:%S")  # the camera's own clock, for the eye only
+        now = datetime.now(SITE_ZONE)  # the camera's own clock, set to the site's time as most are
+        clock_text = f"{now:%Y-%m-%d %H:%M:%S}"
         picture = scene.draw(tick, clock_text, self.picture_faults)
         return encoder.encode(picture, tick, produced_ns)
 

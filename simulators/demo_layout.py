@@ -95,7 +95,7 @@ class Layout:
     def gatewayd(self, settings: Sequence[str]) -> Command:
         argv = [sys.executable, "-m", "gatewayd", "run", "--config", str(self.config)]
         argv += [part for setting in settings for part in ("--set", setting)]
-        return Command("gatewayd", argv, self.log("gatewayd"), ready_s=30, end_s=15)
+        return Command("gatewayd", argv, self.log("gatewayd"), ready_s=30, end_s=35)
 
     def verify(self, settings: Sequence[str]) -> list[str]:
         argv = [sys.executable, "-m", "gatewayd", "verify", "--config", str(self.config)]

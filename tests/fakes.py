@@ -30,12 +30,14 @@ from gatewayd.domain.ports import (
 
 
 class MemoryJournal:
-    """Implements ports.Journal. `refuse` fails appends; `hold()` makes them wait."""
+    """Implements ports.Journal. `refuse` fails appends, `refuse_kind` those of one kind; `hold()`
+    makes them wait."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.entries: list[tuple[int, Event, Stamp]] = []
         self.refuse: str | None = None
+        self.refuse_kind: type[Event] | None = None
         self._open = asyncio.Event()
         self._open.set()
         self._grown = asyncio.Condition()
@@ -54,6 +56,8 @@ class MemoryJournal:
         await self._open.wait()
         if self.refuse is not None:
             raise JournalError(self.refuse)
+        if self.refuse_kind is not None and isinstance(event, self.refuse_kind):
+            raise JournalError(f"no {event.KIND}")
         self.entries.append((len(self.entries) + 1, event, stamp or self.clock.now()))
         async with self._grown:
             self._grown.notify_all()
@@ -124,18 +128,27 @@ class FakeBoard:
 
 
 class FakeDoors:
-    """Implements ports.Doors for one door; remembers unlocks with their causes."""
+    """Implements ports.Doors for one door; remembers unlocks with their causes. Until `release`,
+    after `hold`, the board gives no answer."""
 
     def __init__(self, door_id: DoorId) -> None:
         self.door_id = door_id
         self.mode = DoorMode.LOCKED
         self.unlocks: list[tuple[Cause, float | None]] = []
         self.outcome = Outcome.UNLOCKED
+        self._answers = asyncio.Event()
+        self._answers.set()
+
+    def hold(self) -> None:
+        self._answers.clear()
+
+    def release(self) -> None:
+        self._answers.set()
 
     def status(self, door_id: DoorId) -> DoorStatus:
         if door_id != self.door_id:
             raise KeyError(door_id)
-        return DoorStatus(door_id, "secure", self.mode, False, False, True)
+        return DoorStatus(door_id, "secure", self.mode, False, False, True, False)
 
     def all_status(self) -> Sequence[DoorStatus]:
         return [self.status(self.door_id)]
@@ -143,6 +156,7 @@ class FakeDoors:
     async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
         self.status(door_id)
         self.unlocks.append((cause, unlock_s))
+        await self._answers.wait()
         return self.outcome
 
     async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:

@@ -160,6 +160,7 @@ class DoorView(View):
     unlocked: bool
     open: bool | None = Field(description="None: it can't be seen now.")
     online: bool
+    failed: bool = Field(description="The lock did not confirm what it was last told.")
 
 
 class DoorList(View):

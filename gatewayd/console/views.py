@@ -156,6 +156,7 @@ class Views:
                 "unlocked": status.unlocked,
                 "open": status.open,
                 "online": status.online,
+                "failed": status.failed,
             }
         )
 

@@ -355,6 +355,7 @@ class Reason(StrEnum):
     WHITELIST_UNAVAILABLE = "whitelist_unavailable"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
     DEVICE_FAILED = "device_failed"
+    TAP_TOO_OLD = "tap_too_old"
     ON_WATCH_LIST = "on_watch_list"
     NO_USES_LEFT = "no_uses_left"
     PERMIT_EXPIRED = "permit_expired"

@@ -173,12 +173,13 @@ class Journal(Protocol):
 class Whitelist(Protocol):
     @property
     def revision(self) -> int:
-        """0 where no list has ever been applied."""
+        """0 where no list has ever been applied, or the one that was can't be read."""
 
     def snapshot(self, credential: Credential) -> Snapshot:
         """What one decision needs. Raises WhitelistReadError."""
 
-    def person(self, person_id: PersonId) -> Person | None: ...
+    def person(self, person_id: PersonId) -> Person | None:
+        """None for one not in the list. Raises WhitelistReadError."""
 
 
 class WhitelistReadError(OSError):
@@ -195,6 +196,7 @@ class DoorStatus:
     unlocked: bool
     open: bool | None  # None: not known (no contact, or the controller is offline)
     online: bool
+    failed: bool  # the lock did not confirm: `unlocked` is what was wanted, and may not be so
 
 
 class Doors(Protocol):

@@ -31,6 +31,7 @@ from gatewayd.link.mqtt import (
 )
 from gatewayd.link.outbox import OutboxJournal, StreamOutbox
 from gatewayd.link.whitelist_sync import WhitelistSync
+from gatewayd.supervisor import why_of
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ class Link:
         self._record(DeviceOnline(LINK, f"MQTT {'5' if connection.version == 5 else '3.1.1'}"))
 
     def _offline(self, errors: BaseExceptionGroup[Exception]) -> None:
-        why = "; ".join(sorted({str(error) for error in _leaves(errors)}))
+        why = why_of(errors)
         log.warning("no line to the centre: %s", why)
         since = self.status.since_wall_ms
         if self.status.state is LinkState.ONLINE or since == 0:
@@ -304,11 +305,3 @@ class Link:
 def _drained(inbox: asyncio.Queue[tuple[bytes, Stamp]]) -> list[bytes]:
     """What waits there now."""
     return [inbox.get_nowait()[0] for _ in range(inbox.qsize())]
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    """The errors themselves, out of the groups that task groups make of them."""
-    found: list[Exception] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT = 4  # chunks asked for at once: 1 MiB under way, on what may be a SIM card's line
 ASK_AGAIN_NS = 10 * NS_PER_S
+LIST_AGAIN_NS = 300 * NS_PER_S  # a list that the disk takes no more must not fill the line
 MAX_WRONG = 3  # wrong chunks in a row, then the update is refused
 MAX_BYTES = 1 << 30  # a million credentials take about 200 MB
 REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged manifests makes one event in this time
@@ -77,6 +78,7 @@ class WhitelistSync:
         self._refused: set[str] = set()  # contents that were refused: not pulled again and again
         self._asked_ns = clock.monotonic_ns()
         self._rejected_ns: int | None = None
+        self._list_asked_ns: int | None = None  # since the list held can't be read
 
     def connected(self) -> None:
         """On every connect: say what is held, and go on with what a restart interrupted."""
@@ -119,6 +121,15 @@ class WhitelistSync:
                 if self._update is not None:
                     self._update.asked.clear()
                     self._ask()
+                else:
+                    self._ask_for_what_cannot_be_read()
+
+    def _ask_for_what_cannot_be_read(self) -> None:
+        if self._store.fault is None:
+            self._list_asked_ns = None
+        elif self._list_asked_ns is None or self._asked_ns - self._list_asked_ns >= LIST_AGAIN_NS:
+            self._list_asked_ns = self._asked_ns
+            self._send({"ask": "manifest", "have": 0})
 
     async def handle(self, payload: bytes) -> None:
         """One `dn/wl-chunk` message: a chunk, or else a manifest."""

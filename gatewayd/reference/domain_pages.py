@@ -75,6 +75,11 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "The lock did not confirm that it moved.",
         "Open by hand or key; report the door.",
     ),
+    Reason.TAP_TOO_OLD: (
+        "The tap was good, but its turn came seconds later (a door or board that hung): who tapped "
+        "may have gone. The detail says how long it waited.",
+        "Have the person tap again; if it happens again, report the door.",
+    ),
 }
 
 # What the alarm means, and the first thing to do.
@@ -91,8 +96,9 @@ _ALARMS: dict[AlarmKind, tuple[str, str]] = {
     AlarmKind.JOURNAL_FAILED: ("Events can't be recorded.", "Write entries down; call service."),
     AlarmKind.STORAGE_LOW: ("Less free space than `low_space_mb`.", "Tell the installer."),
     AlarmKind.WHITELIST_REJECTED: (
-        "An update from the centre was not genuine or not whole; the old list decides on.",
-        "Tell the centre.",
+        "An update was not genuine or not whole, and the old list decides on; or the list in use "
+        "can't be read, and taps that need what is lost are denied.",
+        "Tell the centre; where residents are denied, check them yourself and call the installer.",
     ),
     AlarmKind.COMMAND_REJECTED: (
         "A command came that was forged, repeated, too late or not allowed; nothing moved.",

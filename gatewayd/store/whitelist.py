@@ -15,46 +15,18 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gatewayd.domain.model import (
-    AccessLevel,
-    Credential,
-    CredentialRecord,
-    CredentialStatus,
-    DoorId,
-    HolidayCalendar,
-    LevelId,
-    Person,
-    PersonId,
-    Schedule,
-    ScheduleId,
-    Snapshot,
-)
+from gatewayd.domain.model import Credential, Person, PersonId, Snapshot
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
 from gatewayd.store.durable import sync_folder, write_whole
 from gatewayd.store.staging import Staging
-from gatewayd.store.whitelist_records import (
-    CalendarRecord,
-    LevelRecord,
-    ScheduleRecord,
-    WhitelistDataError,
-    intervals,
-)
+from gatewayd.store.whitelist_records import WhitelistDataError
+from gatewayd.store.whitelist_revision import OpenRevision, open_revision
 
 log = logging.getLogger(__name__)
-
-CACHE_KB = 2_000  # a look-up touches three pages; the operating system caches the rest
-_MAX_LEVEL_SETS = 10_000  # different combinations of levels kept resolved; past it, begun anew
-_LOOKUP = """SELECT c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
-    p.unit, p.room, p.phone, p.photo, p.levels
-    FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ? AND c.key = ?"""
-_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels
-    FROM person WHERE id = ?"""
-_STATUS = {str(status): status for status in CredentialStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,70 +39,39 @@ class AppliedList:
     content_sha256: str
 
 
-_LevelSet = tuple[tuple[LevelId, ...], tuple[AccessLevel, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """The small tables of a revision, parsed once."""
-
-    levels: dict[LevelId, AccessLevel]
-    schedules: dict[ScheduleId, Schedule]
-    calendars: dict[str, HolidayCalendar]
-
-
-@dataclass(frozen=True, slots=True)
-class _Current:
-    """The revision that decides: its file, open for reading, and its rules."""
-
-    path: Path
-    database: sqlite3.Connection
-    revision: int
-    credentials: int
-    content_sha256: str
-    rules: _Rules
-    level_sets: dict[str, _LevelSet] = field(default_factory=dict)
-
-    def level_set(self, ids: str) -> _LevelSet:
-        """A person's levels, from the ids as the file has them. Raises KeyError for one unknown."""
-        found = self.level_sets.get(ids)
-        if found is None:
-            if len(self.level_sets) >= _MAX_LEVEL_SETS:
-                self.level_sets.clear()
-            level_ids = tuple(LevelId(level) for level in ids.split())
-            found = level_ids, tuple(self.rules.levels[level] for level in level_ids)
-            self.level_sets[ids] = found
-        return found
-
-
 class WhitelistStore:
     """Implements `gatewayd.domain.ports.Whitelist`; made by `open`.
 
     Look-ups are synchronous SQLite reads of some 20 µs on the event loop's thread.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, on_fault: Callable[[str | None], None]) -> None:
         self._directory = directory
-        self._current: _Current | None = None
-        self._broken: str | None = None
+        self._on_fault = on_fault
+        self._current: OpenRevision | None = None
+        self._fault: str | None = None
         self._newest = 0  # the highest revision that the pointer ever named: none goes back
         self._changing = asyncio.Lock()
         self.staging = Staging(directory / "staging")
 
     @classmethod
-    async def open(cls, directory: Path) -> WhitelistStore:
+    async def open(
+        cls, directory: Path, on_fault: Callable[[str | None], None] = lambda _why: None
+    ) -> WhitelistStore:
         """Open the revision that the pointer file names; none is revision 0, which knows nobody.
 
         A file that is damaged does not stop the start: every look-up raises WhitelistReadError,
-        so taps are denied and say why, until the centre has sent the list again.
+        so taps are denied and say why, until the centre has sent the list again. `on_fault(why)`
+        is told at the start and whenever `fault` changes; it must return at once.
         """
-        store = cls(directory)
+        store = cls(directory, on_fault)
         try:
             await asyncio.to_thread(directory.mkdir, 0o700, parents=True, exist_ok=True)
             store._load()
-        except (OSError, ValueError, sqlite3.Error) as error:
-            store._broken = f"{store._pointer}: the list it names can't be read: {error}"
-            log.error("%s (the centre is asked for it again)", store._broken)
+        except (OSError, ValueError) as error:
+            store._notice(f"{store._pointer}: the list it names can't be read: {error}")
+        else:
+            on_fault(None)
         return store
 
     @property
@@ -138,21 +79,42 @@ class WhitelistStore:
         return self._directory / "current.json"
 
     def _load(self) -> None:
+        """Raises OSError or ValueError where the list that should decide can't."""
         if self._pointer.exists():
-            pointer = json.loads(self._pointer.read_text("utf-8"))
-            self._newest = int(pointer["revision"])
-            current = _open(self._directory / Path(str(pointer["file"])).name)
+            path, self._newest = self._pointed_to()
+            current = open_revision(path)
             if current.revision < self._newest:
-                current.database.close()
+                current.close()
                 raise ValueError(f"it holds {current.revision}, not revision {self._newest}")
             self._use(current)
+        elif self._current is not None:
+            raise ValueError("it is gone")
         self._remove_others()
 
-    def _use(self, current: _Current) -> None:
-        before, self._current, self._broken = self._current, current, None
+    def _pointed_to(self) -> tuple[Path, int]:
+        """The file that should decide, and its revision. Raises OSError or ValueError."""
+        text = self._pointer.read_text("utf-8")
+        try:
+            pointer = json.loads(text)
+            return self._directory / Path(str(pointer["file"])).name, int(pointer["revision"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
+
+    def _use(self, current: OpenRevision) -> None:
+        before, self._current = self._current, current
         self._newest = current.revision
         if before is not None:
-            before.database.close()
+            before.close()
+        if self._fault is not None:
+            self._fault = None
+            self._on_fault(None)
+
+    def _notice(self, fault: str) -> None:
+        """The first fault is told; what follows from it is not."""
+        if self._fault is None:
+            log.error("%s (the centre is asked for the list again)", fault)
+            self._fault = fault
+            self._on_fault(fault)
 
     def _remove_others(self) -> None:
         """Files of other revisions, and of builds that a power cut ended."""
@@ -160,70 +122,72 @@ class WhitelistStore:
         for pattern in ("whitelist-*.db*", "building-*"):
             for path in self._directory.glob(pattern):
                 if not path.name.startswith(keep):
-                    path.unlink(missing_ok=True)
+                    _remove(path)
 
     def close(self) -> None:
         if self._current is not None:
-            self._current.database.close()
+            self._current.close()
 
     # ------------------------------------------------------------------------------ look-ups
 
     @property
     def revision(self) -> int:
-        return self._current.revision if self._current else 0
+        """0 where there is no list, or none that can be read: then the centre sends it whole."""
+        return self._current.revision if self._current and self._fault is None else 0
 
     @property
     def credential_count(self) -> int:
-        return self._current.credentials if self._current else 0
+        return self._current.credentials if self._current and self._fault is None else 0
 
     @property
     def fault(self) -> str | None:
-        """Why the list can't be read, from the start until the centre has sent it again."""
-        return self._broken
+        """Why the list can't be read: until it came again, or reads well as a whole."""
+        return self._fault
 
     def snapshot(self, credential: Credential) -> Snapshot:
+        """What a damaged file still gives is given: its other pages are as they were."""
         current = self._readable()
         if current is None:
             return Snapshot(0, None)
-        key = credential.key
-        row = self._one(current, _LOOKUP, whitelist_file.credential_id(key), key)
-        if row is None:
-            return Snapshot(current.revision, None)
-        status, valid_from, valid_until, *person_row = row
-        rules = current.rules
         try:
-            person = _person_of(current, person_row)
-            levels = current.level_set(person_row[-1])[1]
-            record = CredentialRecord(
-                credential, person.id, _STATUS[status], valid_from, valid_until
-            )
-        except (KeyError, AttributeError) as error:
-            raise WhitelistReadError(
-                f"{current.path}: a credential's person or level is missing: the file is damaged"
-            ) from error
-        return Snapshot(current.revision, record, person, levels, rules.schedules, rules.calendars)
+            return current.snapshot(credential)
+        except WhitelistReadError as error:
+            self._notice(str(error))
+            raise
 
     def person(self, person_id: PersonId) -> Person | None:
+        """None for one not in the list. Raises WhitelistReadError."""
         current = self._readable()
-        if current is None or (row := self._one(current, _PERSON, person_id)) is None:
+        if current is None:
             return None
-        return _person_of(current, row)
+        try:
+            return current.person(person_id)
+        except WhitelistReadError as error:
+            self._notice(str(error))
+            raise
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
-        """Those of the ids that the list has."""
+        """Those of the ids that the list has. Raises as `person`."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
 
-    def _readable(self) -> _Current | None:
-        if self._broken is not None:
-            raise WhitelistReadError(self._broken)
+    def _readable(self) -> OpenRevision | None:
+        if self._current is None and self._fault is not None:
+            raise WhitelistReadError(self._fault)
         return self._current
 
-    def _one(self, current: _Current, sql: str, *values: object) -> Any:  # noqa: ANN401  # a row
-        try:
-            return current.database.execute(sql, values).fetchone()
-        except sqlite3.Error as error:
-            raise WhitelistReadError(f"{current.path}: look-up: {error}") from error
+    async def read_again(self) -> None:
+        """After a fault: believe the file again where reading all of it finds nothing wrong. One
+        look-up that succeeds proves little: it may have met another page."""
+        async with self._changing:
+            if self._fault is None:
+                return
+            try:
+                path, _ = self._pointed_to()
+                await asyncio.to_thread(whitelist_file.check, path)
+                self._load()
+            except (OSError, ValueError) as error:
+                log.warning("the whitelist still can't be read: %s", error)
 
     # ------------------------------------------------------------------------------- updates
 
@@ -241,17 +205,21 @@ class WhitelistStore:
                 count, content = await _in_thread(
                     chunks, lambda some: whitelist_file.build(building, revision, some)
                 )
-                await asyncio.to_thread(self._install, building, path, revision, content)
+                await asyncio.to_thread(self._put_in_place, building, path)
             finally:
                 building.unlink(missing_ok=True)
-            self._use(_open(path))
+            await self._swap_in(path, revision, content)
             self._remove_others()
         return AppliedList(revision, None, count, content)
 
     async def apply_delta(self, base: int, revision: int, chunks: Iterable[bytes]) -> AppliedList:
-        """Change the current list in one transaction. Raises as `apply_full`."""
+        """Change the current list in one transaction. Raises as `apply_full`; but where the disk
+        fails after the commit, the list has a `fault`: which revision decides, the old one or the
+        new one, each look-up says."""
         async with self._changing:
-            current = self._readable()
+            if self._fault is not None:
+                raise WhitelistReadError(self._fault)
+            current = self._current
             if current is None or current.revision != base:
                 held = current.revision if current else 0
                 raise WhitelistDataError(None, f"the delta is for {base}, held is {held}")
@@ -260,10 +228,17 @@ class WhitelistStore:
             count, content = await _in_thread(
                 chunks, lambda some: whitelist_file.change(path, base, revision, some)
             )
-            self._use(_open(path))
-            await asyncio.to_thread(self._point_to, path, revision, content)
-            await asyncio.to_thread(whitelist_file.fold_in, path)
-            _begin_reading(self._current_database())
+            try:
+                await self._point_to(path, revision, content)
+                self._use(open_revision(path))
+                await asyncio.to_thread(whitelist_file.fold_in, path)
+                self._in_force().begin_again()
+            except (OSError, sqlite3.Error) as error:
+                self._notice(f"{path}: revision {revision} is in it, but not in use: {error}")
+                raise OSError(
+                    f"whitelist: revision {revision} was written, but can't be put in use: {error} "
+                    "(the centre is asked for the whole list; look at the disk)"
+                ) from error
         return AppliedList(revision, base, count, content)
 
     def _refuse_older(self, revision: int) -> None:
@@ -271,21 +246,45 @@ class WhitelistStore:
         if revision < self._newest or revision <= self.revision:
             raise WhitelistDataError(None, f"revision {revision} is not above {self._newest}")
 
-    def _current_database(self) -> sqlite3.Connection:
+    def _in_force(self) -> OpenRevision:
         assert self._current is not None  # noqa: S101  # for the type checker: just put in use
-        return self._current.database
+        return self._current
 
-    def _install(self, building: Path, path: Path, revision: int, content: str) -> None:
-        """From here on a restart finds the new list; a power cut before it, the old one."""
+    def _put_in_place(self, building: Path, path: Path) -> None:
         for leftover in self._directory.glob(f"{path.name}*"):
             leftover.unlink()
         building.rename(path)
         sync_folder(self._directory)
-        self._point_to(path, revision, content)
 
-    def _point_to(self, path: Path, revision: int, content: str) -> None:
+    async def _swap_in(self, path: Path, revision: int, content: str) -> None:
+        """The new file must read well before anything names it."""
+        try:
+            new = open_revision(path)
+        except OSError as error:
+            raise OSError(
+                f"whitelist: revision {revision} was written, but can't be read back: {error} "
+                "(the list before it decides; look at the disk)"
+            ) from error
+        try:
+            await self._point_to(path, revision, content)
+        except BaseException:
+            new.close()
+            raise
+        self._use(new)
+
+    async def _point_to(self, path: Path, revision: int, content: str) -> None:
+        """From here on a restart finds the new list; a power cut before it, the old one."""
         pointer = {"file": path.name, "revision": revision, "content_sha256": content}
-        write_whole(self._pointer, json.dumps(pointer).encode())
+        await asyncio.to_thread(write_whole, self._pointer, json.dumps(pointer).encode())
+        self._newest = revision
+
+
+def _remove(path: Path) -> None:
+    """A file that can't be removed takes room, and changes nothing that decides."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("an old whitelist can't be removed: %s", error)
 
 
 async def _in_thread(
@@ -309,66 +308,3 @@ async def _in_thread(
         raise OSError(f"whitelist: the disk refused the update: {error}") from error
     finally:
         given_up.set()
-
-
-def _open(path: Path) -> _Current:
-    """Raises sqlite3.Error, OSError or ValueError for a file that can't decide."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    database = sqlite3.connect(uri, uri=True, isolation_level=None)
-    try:
-        database.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-        revision, content, count = _begin_reading(database)
-        return _Current(path, database, revision, count, content, _read_rules(database))
-    except BaseException:
-        database.close()
-        raise
-
-
-def _begin_reading(database: sqlite3.Connection) -> tuple[int, str, int]:
-    """Stay with the list as it is now: a delta in the making is not seen, and a look-up in an open
-    transaction takes no lock of its own. Returns revision, content's SHA-256 and credentials."""
-    if database.in_transaction:
-        database.execute("COMMIT")
-    database.execute("BEGIN")
-    sql = "SELECT revision, content_sha256, credentials FROM revision"
-    [(revision, content, count)] = database.execute(sql)
-    return int(revision), str(content), int(count)
-
-
-def _read_rules(database: sqlite3.Connection) -> _Rules:
-    rules = _Rules({}, {}, {})
-    for kind, text in database.execute("SELECT kind, record FROM rule"):
-        match kind:
-            case "calendar":
-                calendar = CalendarRecord.model_validate_json(text)
-                dates = frozenset(calendar.dates)
-                rules.calendars[calendar.id] = HolidayCalendar(calendar.id, calendar.name, dates)
-            case "schedule":
-                schedule = _schedule_of(ScheduleRecord.model_validate_json(text))
-                rules.schedules[schedule.id] = schedule
-            case _:
-                level = _level_of(LevelRecord.model_validate_json(text))
-                rules.levels[level.id] = level
-    return rules
-
-
-def _schedule_of(record: ScheduleRecord) -> Schedule:
-    return Schedule(
-        ScheduleId(record.id),
-        record.name,
-        tuple(intervals(day) for day in record.week),
-        tuple(record.holiday_calendars),
-        intervals(record.holidays),
-    )
-
-
-def _level_of(record: LevelRecord) -> AccessLevel:
-    doors = frozenset(DoorId(door) for door in record.doors)
-    return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
-
-
-def _person_of(current: _Current, row: Any) -> Person:  # noqa: ANN401  # a row
-    """Raises AttributeError or KeyError for a person that the file has lost, or a level."""
-    person_id, name, role, building, unit, room, phone, photo, levels = row
-    ids = current.level_set(levels)[0]
-    return Person(person_id, name, role, building, unit, room, phone, photo, ids)

@@ -101,6 +101,20 @@ def change(path: Path, base: int, revision: int, chunks: Iterable[bytes]) -> tup
     return count, reader.sha256
 
 
+def check(path: Path) -> None:
+    """Read the whole file, and change nothing. Raises OSError or WhitelistDataError for a file that
+    is damaged or gone."""
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            [(found,)] = database.execute("PRAGMA quick_check(1)")
+            if found != "ok":
+                raise OSError(f"{path}: {found}")
+            references.check_all(database)
+    except sqlite3.Error as error:
+        raise OSError(f"{path}: {error}") from error
+
+
 def fold_in(path: Path) -> None:
     """Copy a delta from SQLite's log into the file; the next one can then begin the log anew."""
     with _opened(path, 0) as database:

@@ -102,7 +102,7 @@ class FakeDoors:
     def __init__(self, journal: JournalStore) -> None:
         self.journal = journal
         self.now = {
-            DoorId(i): DoorStatus(DoorId(i), "secure", DoorMode.LOCKED, False, False, True)
+            DoorId(i): DoorStatus(DoorId(i), "secure", DoorMode.LOCKED, False, False, True, False)
             for i, _ in DOORS
         }
         self.unlocked: list[tuple[DoorId, Cause]] = []

@@ -281,7 +281,8 @@ async def test_tiles_show_each_door_as_it_truly_is(console: Rig, desk: Desk) -> 
         ({"phase": "open"}, "open", "Open"),
         ({"phase": "unlocked", "open": False}, "unlocked", "Unlocked"),
         ({"phase": "secure", "mode": DoorMode.LOCKED_DOWN}, "lockdown", "Lockdown"),
-        ({"mode": DoorMode.BLOCKED}, "blocked", "Out of use"),
+        ({"failed": True}, "failed", "Lock not confirmed"),
+        ({"failed": False, "mode": DoorMode.BLOCKED}, "blocked", "Out of use"),
         ({"mode": DoorMode.LOCKED_OPEN}, "free", "Kept open"),
         ({"online": False, "open": None}, "offline", "Offline"),
     ):

@@ -189,6 +189,17 @@ async def test_events_that_show_nothing_still_move_the_place(console: Rig, feed:
     assert await page.next() == Heard(seq, None, None)
 
 
+async def test_a_lock_that_did_not_confirm_is_told_with_its_door(console: Rig, feed: Feed) -> None:
+    page = listen(feed, console.journal.last_seq)
+    await page.until("state")
+    console.doors.set("main-gate", failed=True)
+    await console.alarms.raise_alarm(AlarmKind.DOOR_FAILED, "main-gate", "no reply")
+    assert (await page.until("door")).data["failed"] is True
+    console.doors.set("main-gate", failed=False)
+    await console.alarms.clear(AlarmKind.DOOR_FAILED, "main-gate")
+    assert (await page.until("door")).data["failed"] is False
+
+
 async def test_a_door_that_moved_is_told_once_a_batch_as_it_stands_now(
     console: Rig, feed: Feed
 ) -> None:

@@ -98,10 +98,12 @@ async def test_a_board_that_does_not_answer_fails_the_unlock_and_nothing_is_clai
     [alarm] = await gate.journal.until(AlarmRaised)
     assert isinstance(alarm, AlarmRaised)
     assert alarm.alarm is AlarmKind.DOOR_FAILED
+    assert gate.doors.status(GATE.id).failed
     assert gate.journal.of(DoorUnlocked) == []
     gate.board.broken = None
     await gate.clock.advance(1)
     await gate.journal.until(AlarmCleared)
+    assert not gate.doors.status(GATE.id).failed
     assert gate.board.relays[1] is False
 
 

@@ -98,6 +98,42 @@ async def test_what_memory_cannot_hold_is_counted_and_said(
     assert len(post.journal.of(DoorClosed)) == 2
 
 
+async def test_a_gap_stands_where_events_are_missing_with_the_time_it_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_WAITING", 2)
+    post = Post()
+    for _ in range(3):
+        post.recorder.record(CLOSED)
+    began = post.clock.now()
+    await post.clock.advance(5)
+    post.recorder.record(CLOSED)
+    async with running(post.recorder.run()):
+        await post.journal.until(DoorClosed, 2)
+        post.recorder.record(DeviceOnline(DeviceId("r")))
+        await post.recorder.flushed()
+    told = [type(event) for event in post.journal.events]
+    assert told == [DoorClosed, DoorClosed, GapRecorded, DeviceOnline]
+    assert post.journal.entries[2][2] == began
+
+
+async def test_a_gap_that_the_disk_refuses_is_tried_again_and_waits_for_no_next_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_WAITING", 2)
+    post = Post()
+    for _ in range(3):
+        post.recorder.record(CLOSED)
+    post.journal.refuse_kind = GapRecorded
+    async with running(post.recorder.run()):
+        await post.clock.advance(3)
+        assert len(post.journal.events) == 2
+        post.journal.refuse_kind = None
+        await post.clock.advance(1)
+        assert [type(event) for event in post.journal.events][2:] == [GapRecorded]
+        assert post.recorder.waiting == 0
+
+
 # ------------------------------------------------------------------------------ alarm desk
 
 
@@ -146,6 +182,42 @@ async def test_an_alarm_is_shown_even_while_the_disk_refuses_it() -> None:
         await post.journal.until(AlarmRaised)
         post.alarms.signal(AlarmKind.JOURNAL_FAILED, "journal", active=False)
         await post.journal.until(AlarmCleared)
+
+
+async def test_an_alarm_is_cleared_in_the_journal_after_it_was_raised_there() -> None:
+    post = Post()
+    async with running(post.recorder.run()):
+        post.journal.refuse = "disk full"
+        await post.alarms.raise_alarm(AlarmKind.DOOR_HELD, "gate")
+        await post.clock.advance(0.5)
+        post.journal.refuse = None  # the recorder tries again in half a second
+        await post.alarms.clear(AlarmKind.DOOR_HELD, "gate")
+        await post.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "gate")
+        await post.clock.advance(1)
+        assert [type(e) for e in post.journal.events] == [AlarmRaised, AlarmCleared, AlarmRaised]
+        await post.alarms.clear(AlarmKind.DOOR_FORCED, "gate")
+        assert post.journal.of(AlarmCleared)[1:] != []  # at once: nothing is waiting before it
+
+
+async def test_an_alarm_does_not_wait_behind_a_doors_events() -> None:
+    post = Post()
+    post.recorder.record(CLOSED)
+    await post.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "gate")
+    assert [a.raised_seq for a in post.raised] == [1]  # which its picture is kept for
+
+
+async def test_an_alarm_is_not_acknowledged_in_the_journal_before_it_was_raised_there() -> None:
+    post = Post()
+    async with running(post.recorder.run()):
+        post.journal.refuse = "disk full"
+        alarm_id = await post.alarms.raise_alarm(AlarmKind.DOOR_HELD, "gate")
+        await post.clock.advance(0.5)
+        post.journal.refuse = None
+        with pytest.raises(JournalError, match="acknowledge it again"):
+            await post.alarms.acknowledge(alarm_id, "li")
+        await post.clock.advance(1)
+        assert (await post.alarms.acknowledge(alarm_id, "li")).acknowledged_by == "li"
+    assert [type(e) for e in post.journal.events] == [AlarmRaised, AlarmAcknowledged]
 
 
 async def test_open_alarms_survive_a_restart() -> None:
@@ -254,6 +326,30 @@ async def test_a_bug_is_not_caught() -> None:
         await supervise("cam", device, ManualClock())
 
 
+async def test_a_group_of_declared_failures_is_a_declared_failure() -> None:
+    clock, failures = ManualClock(), list[str]()
+
+    async def device() -> None:
+        inner = ExceptionGroup("poll", [DeviceError("cam: no answer"), TimeoutError()])
+        raise ExceptionGroup("run", [DeviceError("cam: no answer"), inner])
+
+    async with running(supervise("cam", device, clock, failures.append)):
+        await clock.advance(1)
+    assert failures[0] == "TimeoutError; cam: no answer"
+    assert len(failures) > 1
+
+
+async def test_a_bug_beside_a_declared_failure_is_not_caught() -> None:
+    async def device() -> None:
+        raise ExceptionGroup("run", [DeviceError("cam: no answer"), ZeroDivisionError()])
+
+    failures = list[str]()
+    with pytest.raises(ExceptionGroup) as caught:
+        await supervise("cam", device, ManualClock(), failures.append)
+    assert caught.group_contains(ZeroDivisionError)
+    assert failures == []
+
+
 async def test_systemd_is_fed_only_after_a_self_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +426,18 @@ async def test_little_space_raises_an_alarm_until_there_is_more(
         space.append(111)
         await post.clock.advance(1)
         await post.journal.until(AlarmCleared)
+
+
+async def test_a_list_that_cannot_be_read_is_tried_again_every_minute() -> None:
+    post, tries = Post(), list[int]()
+
+    class Unreadable:
+        async def read_again(self) -> None:
+            tries.append(post.clock.monotonic_ns())
+
+    async with running(health.watch_list(Unreadable(), post.clock)):
+        await post.clock.advance(125)
+    assert len(tries) == 2
 
 
 def test_free_space_is_told_in_megabytes(tmp_path: Path) -> None:

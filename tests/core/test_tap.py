@@ -22,6 +22,8 @@ from gatewayd.domain.model import (
     DoorMode,
     FailPolicy,
     Reason,
+    RuleResult,
+    RuleTrace,
     Tap,
     card,
 )
@@ -67,7 +69,7 @@ def build(policy: FailPolicy = FailPolicy.SECURE) -> tuple[Gate, Recorder]:
     people = OneCardList(snapshot())
     door = replace(GATE, fail_policy=policy, commit_deadline_ms=10)
     site = Site({POINT.id: POINT}, {GATE.id: door}, SHANGHAI)
-    path = TapPath(site, people, journal, recorder, doors, pictures, signals)
+    path = TapPath(site, people, journal, recorder, doors, pictures, signals, clock)
     return Gate(path, clock, journal, doors, pictures, signals, people), recorder
 
 
@@ -199,6 +201,78 @@ async def test_presented_credentials_are_decided_in_their_order(gate: Gate) -> N
     gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
     await gate.journal.until(AccessGranted)
     assert [type(e) for e in gate.journal.events[:2]] == [AccessDenied, AccessGranted]
+
+
+@pytest.mark.parametrize("gate", [FailPolicy.SECURE, FailPolicy.OPEN], indirect=True)
+async def test_a_tap_whose_turn_comes_too_late_opens_nothing_and_says_whose_it_was(
+    gate: Gate,
+) -> None:
+    shown = gate.clock.now()
+    await gate.clock.advance(73)
+    gate.path.present(POINT.id, Presented(CARD, shown))
+    [denied] = await gate.journal.until(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert (denied.reason, denied.person_id) == (Reason.TAP_TOO_OLD, "p-17")
+    assert denied.detail == (("waited_s", "73"),)
+    assert denied.trace[-1] == RuleTrace("tap_in_time", "waited 73 s", RuleResult.FAIL)
+    assert gate.doors.unlocks == []
+
+
+async def test_a_stranger_whose_turn_comes_late_is_still_a_stranger(gate: Gate) -> None:
+    shown = gate.clock.now()
+    await gate.clock.advance(73)
+    await gate.path.handle(Tap(POINT.id, STRANGER, shown))
+    [denied] = gate.journal.of(AccessDenied)
+    assert isinstance(denied, AccessDenied)
+    assert denied.reason is Reason.CREDENTIAL_UNKNOWN
+
+
+async def test_a_tap_that_waited_five_seconds_still_counts(gate: Gate) -> None:
+    shown = gate.clock.now()
+    await gate.clock.advance(5)
+    await gate.path.handle(Tap(POINT.id, CARD, shown))
+    assert len(gate.doors.unlocks) == 1
+
+
+async def test_at_the_end_a_grant_is_finished_and_no_new_tap_is_taken(gate: Gate) -> None:
+    gate.doors.hold()
+    gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
+    await gate.journal.until(AccessGranted)
+    gate.path.present(POINT.id, Presented(STRANGER, gate.clock.now()))
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        ending = group.create_task(gate.path.finish(5), name="end")
+        await gate.clock.advance(0)
+        gate.path.present(POINT.id, Presented(STRANGER, gate.clock.now()))
+        assert not ending.done()
+        gate.doors.release()
+    assert len(await gate.journal.until(AccessOutcome)) == 1
+    assert gate.journal.of(AccessDenied) == []
+    assert not gate.signals.raised(AlarmKind.READER_FLOODED)
+
+
+async def test_at_the_end_a_late_grant_is_waited_for_until_it_is_on_disk(gate: Gate) -> None:
+    gate.journal.hold()
+    await gate.tap()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        ending = group.create_task(gate.path.finish(5), name="end")
+        await gate.clock.advance(0)
+        assert not ending.done()
+        gate.journal.release()
+    assert len(await gate.journal.until(AccessOutcome)) == 1
+
+
+async def test_at_the_end_a_tap_that_hangs_is_not_waited_for_for_ever(gate: Gate) -> None:
+    gate.doors.hold()
+    gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
+    await gate.journal.until(AccessGranted)
+    async with asyncio.timeout(5):
+        await gate.path.finish(0)
+    assert gate.journal.of(AccessOutcome) == []
+
+
+async def test_at_the_end_of_a_quiet_gate_nothing_is_waited_for(gate: Gate) -> None:
+    async with asyncio.timeout(5):
+        await gate.path.finish(60)
 
 
 async def test_a_flood_is_capped_and_alarmed_and_the_reader_recovers(gate: Gate) -> None:

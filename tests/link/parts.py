@@ -85,7 +85,7 @@ class TwoDoors:
         self.outcome = Outcome.UNLOCKED
 
     def status(self, door_id: DoorId) -> DoorStatus:
-        return DoorStatus(door_id, "secure", self.modes[door_id], False, False, True)
+        return DoorStatus(door_id, "secure", self.modes[door_id], False, False, True, False)
 
     def all_status(self) -> list[DoorStatus]:
         return [self.status(door) for door in self.modes]

@@ -12,10 +12,11 @@ import pytest
 
 from gatewayd.domain.events import WhitelistApplied, WhitelistRejected
 from gatewayd.domain.model import AlarmKind, card
-from gatewayd.domain.ports import JournalError
+from gatewayd.domain.ports import JournalError, WhitelistReadError
 from gatewayd.link.whitelist_sync import WhitelistSync
 from gatewayd.store.whitelist import WhitelistStore
 from tests.clock import ManualClock
+from tests.fakes import running
 from tests.link.parts import Parts, Pen, chunk, parts
 from tests.store.lists import full
 
@@ -51,6 +52,13 @@ class Box(Parts):
     async def hold(self, rev: int, pieces: list[bytes] = PIECES) -> None:
         """Have a list to begin with."""
         await self.store.apply_full(rev, pieces)
+
+    def break_list(self) -> None:
+        """Its file can't be read any more, and a tap has met that."""
+        assert self.store._current is not None
+        self.store._current.close()
+        with pytest.raises(WhitelistReadError):
+            self.store.snapshot(CARD)
 
     async def only_rejected(self, why: str) -> None:
         [rejected] = await self.events(WhitelistRejected)
@@ -169,6 +177,33 @@ async def test_staging_that_cannot_be_read_does_not_stop_the_start(tmp_path: Pat
     (tmp_path / "whitelist" / "staging" / "manifest").mkdir(parents=True)
     async with box(tmp_path) as gate:
         assert gate.store.revision == 0
+
+
+# ------------------------------------------------------------------------ no longer readable
+
+
+async def test_a_list_that_cannot_be_read_any_more_is_asked_for_again(gate: Box) -> None:
+    await gate.hold(5)
+    async with running(gate.sync.run()):
+        await gate.clock.advance(30)
+        assert gate.sent == []
+        gate.break_list()
+        await gate.clock.advance(10)
+        assert gate.sent == [{"ask": "manifest", "have": 0}]
+        await gate.clock.advance(280)
+        assert len(gate.sent) == 1  # a list that the disk won't take must not fill the line
+        await gate.clock.advance(20)
+        assert len(gate.sent) == 2
+        gate.sent.clear()
+        await gate.sync.handle(gate.pen.manifest(5, PIECES))
+        await gate.give(5, PIECES)
+        assert gate.store.snapshot(CARD).revision == 5
+        gate.sent.clear()
+        await gate.clock.advance(600)
+        assert gate.sent == []
+        gate.break_list()
+        await gate.clock.advance(10)
+        assert gate.sent == [{"ask": "manifest", "have": 0}]  # another fault: not held back
 
 
 # -------------------------------------------------------------------------------- refused

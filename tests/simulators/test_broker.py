@@ -19,6 +19,7 @@ from simulators.broker_unpack import UnpackError, unpack
 from tests.simulators.broker_and_gateway import T_WAIT_S, plain_gateway, running_broker
 from tests.simulators.test_central_store import chained
 
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
 NO_APT = "#!/bin/sh\necho 'E: no network' >&2\nexit 100\n"
 
 
@@ -160,7 +161,8 @@ def package_of(folder: Path) -> Path:
         "Package: mosquitto\nVersion: 1\nArchitecture: all\nMaintainer: t <t@t>\nDescription: t\n"
     )
     (root / "usr/sbin").mkdir(parents=True)
-    shutil.copy("/usr/sbin/mosquitto", root / "usr/sbin/mosquitto")
+    assert MOSQUITTO is not None
+    shutil.copy(MOSQUITTO, root / "usr/sbin/mosquitto")
     (root / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)
     made = folder / "mosquitto_1_all.deb"
     subprocess.run(["dpkg-deb", "-b", str(root), str(made)], check=True, capture_output=True)
@@ -208,12 +210,14 @@ def test_an_unpacked_program_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_debians_folder_is_searched_even_if_it_is_not_on_the_path(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    found = broker_unpack.installed()
+    write_tool(tmp_path, "mosquitto", "#!/bin/sh\n")
+    found = broker_unpack.installed([str(tmp_path)])
     assert found is not None
-    assert found.binary == Path("/usr/sbin/mosquitto")
+    assert found.binary == tmp_path / "mosquitto"
+    assert broker_unpack.installed([]) is None
 
 
 # ---------------------------------------------------------------------------------- amqtt

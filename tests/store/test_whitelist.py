@@ -7,7 +7,8 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from gatewayd.domain.model import CredentialStatus, Interval, PersonId, card
 from gatewayd.domain.ports import WhitelistReadError
-from gatewayd.store import whitelist_file, whitelist_records
+from gatewayd.store import whitelist_file, whitelist_records, whitelist_revision
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.store.whitelist_records import MAX_LINE, WhitelistDataError
 from tests.store.lists import chunk, credential, delete, full, level, person, schedule
@@ -406,33 +407,114 @@ async def test_a_damaged_list_denies_until_it_is_sent_again(
     broken.close()
 
 
-async def test_a_pointer_that_is_nonsense_is_no_crash(tmp_path: Path) -> None:
-    (tmp_path / "current.json").write_text("{", encoding="utf-8")
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"revision": null}'])
+async def test_a_pointer_that_is_nonsense_is_no_crash(tmp_path: Path, text: str) -> None:
+    (tmp_path / "current.json").write_text(text, encoding="utf-8")
     store = await WhitelistStore.open(tmp_path)
     with pytest.raises(WhitelistReadError):
         store.snapshot(CARD)
 
 
-async def test_an_io_error_in_a_look_up_is_declared(store: WhitelistStore) -> None:
+async def unreadable(folder: Path) -> tuple[WhitelistStore, list[str | None]]:
+    """A list whose look-ups began to fail while it decided, and what `on_fault` was told."""
+    told: list[str | None] = []
+    store = await WhitelistStore.open(folder, told.append)
     await store.apply_full(5, full())
     assert store._current is not None
-    store._current.database.close()
+    store._current.close()
+    for _ in range(2):
+        with pytest.raises(WhitelistReadError, match="look-up"):
+            store.snapshot(CARD)
+    return store, told
+
+
+async def test_an_io_error_in_a_look_up_is_declared_and_told_once(tmp_path: Path) -> None:
+    store, told = await unreadable(tmp_path)
     with pytest.raises(WhitelistReadError, match="look-up"):
-        store.snapshot(CARD)
+        store.person(PersonId("p-17"))
+    assert told == [None, store.fault]
+    assert "look-up" in str(store.fault)
+    assert store.revision == store.credential_count == 0
+
+
+async def test_a_list_that_became_unreadable_may_come_again_as_it_was(tmp_path: Path) -> None:
+    store, told = await unreadable(tmp_path)
+    with pytest.raises(WhitelistReadError, match="look-up"):
+        await store.apply_delta(5, 6, [chunk(person(name="A"))])
+    await store.apply_full(5, full(people=2))
+    assert store.snapshot(card(18, 26)).record is not None
+    assert (store.fault, told[2:]) == (None, [None])
+    await store.apply_delta(5, 6, [chunk(person(name="A"))])
+    store.close()
+    again = await WhitelistStore.open(tmp_path)
+    assert (again.revision, again.credential_count) == (6, 2)
+    again.close()
+
+
+async def test_a_list_that_is_whole_when_read_again_decides_again(tmp_path: Path) -> None:
+    store, told = await unreadable(tmp_path)
+    await store.read_again()
+    assert store.snapshot(CARD).record is not None
+    assert (store.revision, told[2:]) == (5, [None])
+    await store.read_again()
+    assert len(told) == 3
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:4096] + b"garbage" * 5000),
+        lambda path: path.unlink(),
+        lambda path: execute(path, "DELETE FROM person"),
+        lambda path: execute(path, "UPDATE revision SET revision = 4"),
+        lambda path: (path.parent / "current.json").unlink(),
+    ],
+)
+async def test_a_list_that_is_still_damaged_when_read_again_stays_out_of_service(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    store, told = await unreadable(tmp_path)
+    damage(tmp_path / "whitelist-000000000005.db")
+    await store.read_again()
+    assert store.fault is not None
+    assert len(told) == 2
+
+
+async def changed_behind_its_back(store: WhitelistStore, folder: Path, sql: str) -> WhitelistStore:
+    """The store after a restart, with something in its file changed meanwhile."""
+    await store.apply_full(5, full())
+    store.close()
+    execute(folder / "whitelist-000000000005.db", sql)
+    return await WhitelistStore.open(folder)
+
+
+def execute(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(sql)
 
 
 async def test_a_person_that_vanished_from_the_file_is_an_error_not_a_stranger(
     store: WhitelistStore, tmp_path: Path
 ) -> None:
-    await store.apply_full(5, full())
-    store.close()
-    database = sqlite3.connect(tmp_path / "whitelist" / "whitelist-000000000005.db")
-    database.execute("DELETE FROM person")
-    database.commit()
-    database.close()
-    store = await WhitelistStore.open(tmp_path / "whitelist")
+    store = await changed_behind_its_back(store, tmp_path / "whitelist", "DELETE FROM person")
     with pytest.raises(WhitelistReadError, match="a credential's person or level is missing"):
         store.snapshot(CARD)
+
+
+@pytest.mark.parametrize("levels", ["'gone'", "NULL"])
+async def test_a_person_whose_levels_are_damaged_is_an_error_that_says_so(
+    store: WhitelistStore, tmp_path: Path, levels: str
+) -> None:
+    columns = "id, name, role, building, unit, room, phone, photo"
+    store = await changed_behind_its_back(
+        store,
+        tmp_path / "whitelist",
+        f"CREATE TABLE p AS SELECT {columns}, {levels} AS levels, line FROM person;"
+        "DROP TABLE person; ALTER TABLE p RENAME TO person",
+    )
+    with pytest.raises(WhitelistReadError, match="a person's level is missing"):
+        store.person(PersonId("p-17"))
 
 
 async def test_a_disk_that_refuses_leaves_the_old_list(
@@ -446,6 +528,82 @@ async def test_a_disk_that_refuses_leaves_the_old_list(
     with pytest.raises(OSError, match="the disk refused"):
         await store.apply_full(6, full())
     assert store.snapshot(CARD).revision == 5
+
+
+@contextmanager
+def no_reading_back() -> Iterator[None]:
+    """A disk that takes a list, and gives its rules only as errors."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(whitelist_revision, "_read_rules", io_error)
+        yield
+
+
+def io_error(*_: object) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_a_full_list_that_cannot_be_read_back_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    store = await WhitelistStore.open(tmp_path)
+    await store.apply_full(5, full())
+    with no_reading_back(), pytest.raises(OSError, match=r"revision 6 .* disk I/O .*the list bef"):
+        await store.apply_full(6, full(people=2))
+    assert (store.snapshot(CARD).revision, store.revision, store.fault) == (5, 5, None)
+    store.close()
+    store = await WhitelistStore.open(tmp_path)
+    assert store.revision == 5
+    await store.apply_full(6, full(people=2))
+    assert store.revision == 6
+    store.close()
+
+
+async def test_a_delta_that_cannot_be_read_back_is_a_fault_and_the_list_before_it_decides(
+    tmp_path: Path,
+) -> None:
+    told: list[str | None] = []
+    store = await WhitelistStore.open(tmp_path, told.append)
+    await store.apply_full(5, full())
+    delta = [chunk(person(name="李娜"))]
+    with no_reading_back():
+        with pytest.raises(OSError, match=r"revision 6 .* disk I/O error .*look at the disk"):
+            await store.apply_delta(5, 6, delta)
+        await store.read_again()
+    found = store.snapshot(CARD)
+    assert found.person is not None
+    assert (found.revision, found.person.name) == (5, "王芳")
+    assert (store.revision, told[1:]) == (0, [store.fault])
+    with pytest.raises(WhitelistDataError, match="revision 5 is not above 6"):
+        await store.apply_full(5, full())
+    await store.read_again()
+    found = store.snapshot(CARD)
+    assert found.person is not None
+    assert (found.revision, found.person.name, store.revision) == (6, "李娜", 6)
+    store.close()
+
+
+async def test_a_delta_that_cannot_be_folded_in_is_a_fault_and_decides(
+    store: WhitelistStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.apply_full(5, full())
+    with monkeypatch.context() as patched:
+        patched.setattr(whitelist_file, "fold_in", io_error)
+        with pytest.raises(OSError, match=r"revision 6 .* disk I/O error"):
+            await store.apply_delta(5, 6, [chunk(person(name="李娜"))])
+    assert (store.snapshot(CARD).revision, store.revision) == (6, 0)
+    await store.apply_full(6, full(people=2))
+    assert (store.snapshot(CARD).revision, store.fault) == (6, None)
+
+
+async def test_an_old_file_that_cannot_be_removed_changes_nothing(
+    store: WhitelistStore, tmp_path: Path
+) -> None:
+    (tmp_path / "whitelist" / "whitelist-000000000004.db").mkdir()
+    await store.apply_full(5, full())
+    store.close()
+    again = await WhitelistStore.open(tmp_path / "whitelist")
+    assert (again.revision, again.fault) == (5, None)
+    again.close()
 
 
 async def test_chunks_are_kept_for_a_restart_and_belong_to_one_manifest(

@@ -119,6 +119,34 @@ async def forced(gate: Devices, folder: Path) -> None:
     assert (await kinds(folder)).index("door.opened") < (await kinds(folder)).index("alarm.raised")
 
 
+async def test_a_grant_under_way_at_the_end_has_its_outcome_journaled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with devices(tmp_path) as gate:
+        async with running(gate.config, capsys):
+            await until_kind(tmp_path, "device.online")
+            gate.board.faults.put("silence")
+            await gate.reader.present(40, TAG)
+            await until_kind(tmp_path, "access.granted")
+        found = await kinds(tmp_path)
+    assert [k for k in found if k in {"access.outcome", "system.stopped"}] == [
+        "access.outcome",
+        "system.stopped",
+    ]
+
+
+async def test_a_list_that_is_damaged_while_it_decides_denies_and_raises_an_alarm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with devices(tmp_path) as gate, running(gate.config, capsys):
+        await until_kind(tmp_path, "device.online")
+        (tmp_path / "data/whitelist/whitelist-000000000001.db").write_bytes(b"garbage" * 9_000)
+        await gate.reader.present(40, TAG)
+        await until_kind(tmp_path, "access.denied")
+        await until_kind(tmp_path, "alarm.raised")
+        assert not gate.board.terminals.relays[0].energised
+
+
 async def test_everything_at_once_from_the_centres_list_to_the_guards_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,7 @@ export const DOOR_ICON = {
   held_warning: "held",
   held: "held",
   forced: "forced",
+  failed: "warn",
   offline: "offline",
   lockdown: "lockdown",
   blocked: "blocked",

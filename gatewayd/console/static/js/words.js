@@ -53,6 +53,7 @@ export function reasonOf(entry) {
 export function doorState(door) {
   if (!door.online) return "offline";
   if (door.phase === "forced" || door.phase === "held") return door.phase;
+  if (door.failed) return "failed"; // before the mode: a lockdown that may not hold is none
   if (door.mode === "LockedDown") return "lockdown";
   if (door.mode === "Blocked") return "blocked";
   if (door.phase === "held_warning") return "held_warning";
@@ -71,6 +72,7 @@ export const DOOR_TONE = {
   blocked: "off",
   held: "bad",
   forced: "bad",
+  failed: "bad",
   offline: "off",
 };
 

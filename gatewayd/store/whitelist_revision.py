@@ -1,0 +1,187 @@
+"""One revision of the whitelist, open for look-ups, all of one moment. Must not change a row.
+
+Which revision decides is `gatewayd.store.whitelist`; who builds its file, `whitelist_file`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gatewayd.domain.model import (
+    AccessLevel,
+    Credential,
+    CredentialRecord,
+    CredentialStatus,
+    DoorId,
+    HolidayCalendar,
+    LevelId,
+    Person,
+    PersonId,
+    Schedule,
+    ScheduleId,
+    Snapshot,
+)
+from gatewayd.domain.ports import WhitelistReadError
+from gatewayd.store import whitelist_file
+from gatewayd.store.whitelist_records import (
+    CalendarRecord,
+    LevelRecord,
+    ScheduleRecord,
+    intervals,
+)
+
+CACHE_KB = 2_000  # a look-up touches three pages; the operating system caches the rest
+_MAX_LEVEL_SETS = 10_000  # different combinations of levels kept resolved; past it, begun anew
+_LOOKUP = """SELECT c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
+    p.unit, p.room, p.phone, p.photo, p.levels
+    FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ? AND c.key = ?"""
+_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels
+    FROM person WHERE id = ?"""
+_STATUS = {str(status): status for status in CredentialStatus}
+_LevelSet = tuple[tuple[LevelId, ...], tuple[AccessLevel, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The small tables of a revision, parsed once."""
+
+    levels: dict[LevelId, AccessLevel]
+    schedules: dict[ScheduleId, Schedule]
+    calendars: dict[str, HolidayCalendar]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRevision:
+    """Made by `open_revision`. Look-ups raise WhitelistReadError."""
+
+    path: Path
+    database: sqlite3.Connection
+    revision: int
+    credentials: int
+    rules: _Rules
+    level_sets: dict[str, _LevelSet] = field(default_factory=dict)
+
+    def snapshot(self, credential: Credential) -> Snapshot:
+        key = credential.key
+        row = self._one(_LOOKUP, whitelist_file.credential_id(key), key)
+        if row is None:
+            return Snapshot(self.revision, None)
+        status, valid_from, valid_until, *person_row = row
+        rules = self.rules
+        try:
+            person = self._person_of(person_row)
+            levels = self._level_set(person_row[-1])[1]
+            record = CredentialRecord(
+                credential, person.id, _STATUS[status], valid_from, valid_until
+            )
+        except (KeyError, AttributeError) as error:
+            raise self._damaged("a credential's person or level") from error
+        return Snapshot(self.revision, record, person, levels, rules.schedules, rules.calendars)
+
+    def person(self, person_id: PersonId) -> Person | None:
+        row = self._one(_PERSON, person_id)
+        if row is None:
+            return None
+        try:
+            return self._person_of(row)
+        except (KeyError, AttributeError) as error:
+            raise self._damaged("a person's level") from error
+
+    def begin_again(self) -> None:
+        """See the file as it is now. Raises sqlite3.Error."""
+        _begin_reading(self.database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _one(self, sql: str, *values: object) -> Any:  # noqa: ANN401  # a row
+        try:
+            return self.database.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise WhitelistReadError(f"{self.path}: look-up: {error}") from error
+
+    def _person_of(self, row: Any) -> Person:  # noqa: ANN401  # a row
+        """Raises AttributeError or KeyError for a person that the file has lost, or a level."""
+        person_id, name, role, building, unit, room, phone, photo, levels = row
+        ids = self._level_set(levels)[0]
+        return Person(person_id, name, role, building, unit, room, phone, photo, ids)
+
+    def _level_set(self, ids: str) -> _LevelSet:
+        """A person's levels, from the ids as the file has them. Raises KeyError for one unknown."""
+        found = self.level_sets.get(ids)
+        if found is None:
+            if len(self.level_sets) >= _MAX_LEVEL_SETS:
+                self.level_sets.clear()
+            level_ids = tuple(LevelId(level) for level in ids.split())
+            found = level_ids, tuple(self.rules.levels[level] for level in level_ids)
+            self.level_sets[ids] = found
+        return found
+
+    def _damaged(self, what: str) -> WhitelistReadError:
+        return WhitelistReadError(f"{self.path}: {what} is missing: the file is damaged")
+
+
+def open_revision(path: Path) -> OpenRevision:
+    """Raises OSError for a file that can't decide."""
+    try:
+        return _open(path)
+    except (sqlite3.Error, ValueError) as error:
+        raise OSError(f"{path}: {error}") from error
+
+
+def _open(path: Path) -> OpenRevision:
+    """Raises sqlite3.Error, OSError or ValueError."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    database = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        database.execute(f"PRAGMA cache_size=-{CACHE_KB}")
+        revision, count = _begin_reading(database)
+        return OpenRevision(path, database, revision, count, _read_rules(database))
+    except BaseException:
+        database.close()
+        raise
+
+
+def _begin_reading(database: sqlite3.Connection) -> tuple[int, int]:
+    """Stay with the list as it is now: a delta in the making is not seen, and a look-up in an open
+    transaction takes no lock of its own. Returns revision and number of credentials."""
+    if database.in_transaction:
+        database.execute("COMMIT")
+    database.execute("BEGIN")
+    [(revision, count)] = database.execute("SELECT revision, credentials FROM revision")
+    return int(revision), int(count)
+
+
+def _read_rules(database: sqlite3.Connection) -> _Rules:
+    rules = _Rules({}, {}, {})
+    for kind, text in database.execute("SELECT kind, record FROM rule"):
+        match kind:
+            case "calendar":
+                calendar = CalendarRecord.model_validate_json(text)
+                dates = frozenset(calendar.dates)
+                rules.calendars[calendar.id] = HolidayCalendar(calendar.id, calendar.name, dates)
+            case "schedule":
+                schedule = _schedule_of(ScheduleRecord.model_validate_json(text))
+                rules.schedules[schedule.id] = schedule
+            case _:
+                level = _level_of(LevelRecord.model_validate_json(text))
+                rules.levels[level.id] = level
+    return rules
+
+
+def _schedule_of(record: ScheduleRecord) -> Schedule:
+    return Schedule(
+        ScheduleId(record.id),
+        record.name,
+        tuple(intervals(day) for day in record.week),
+        tuple(record.holiday_calendars),
+        intervals(record.holidays),
+    )
+
+
+def _level_of(record: LevelRecord) -> AccessLevel:
+    doors = frozenset(DoorId(door) for door in record.doors)
+    return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
