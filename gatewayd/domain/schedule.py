@@ -89,6 +89,8 @@ def is_always(schedule: Schedule) -> bool:
     week = schedule.week
     if week != _WHOLE_WEEK and not all(map(_fills, (week[6], *week[:6]), week)):
         return False
+    if not schedule.special_days:  # as most doors' are: each decision asks
+        return True
     special = [_hours(schedule, days) for days in schedule.special_days]
     neighbours = (*product(special, (*special, *week)), *product(week, special))
     return all(_fills(before, day) for before, day in neighbours)
