@@ -9,6 +9,7 @@ from datetime import UTC
 from gatewayd.domain import policy
 from gatewayd.domain.door import TimePassed
 from gatewayd.domain.model import (
+    DAY_S,
     AccessLevel,
     AccessPoint,
     AccessPointId,
@@ -29,7 +30,7 @@ from gatewayd.domain.model import (
     card,
 )
 from gatewayd.domain.ports import Whitelist, WhitelistReadError
-from gatewayd.domain.schedule import DAY_S, Moment
+from gatewayd.domain.schedule import Moment
 from gatewayd.doors import DoorTask, DoorTasks
 
 ANSWER_S = 6.0  # a door may be in an unlock that fails and the lock after it: twice 2 s

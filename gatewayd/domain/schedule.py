@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
-from gatewayd.domain.model import HolidayCalendar, Interval, Schedule, Stamp
+from gatewayd.domain.model import DAY_S, HolidayCalendar, Interval, Schedule, Stamp
 
-DAY_S = 86_400
+HORIZON_DAYS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +31,20 @@ class Moment:
 def is_always(schedule: Schedule) -> bool:
     """Open every second of every day, so that no clock is needed to say so."""
     whole_day = (Interval(0, DAY_S),)
-    special = not schedule.holiday_calendars or schedule.holidays == whole_day
-    return special and all(day == whole_day for day in schedule.week)
+    days = (*schedule.week, *(special.intervals for special in schedule.special_days))
+    return all(day == whole_day for day in days)
 
 
 def intervals_on(
-    schedule: Schedule, calendars: Mapping[str, HolidayCalendar], local: datetime
+    schedule: Schedule, calendars: Mapping[str, HolidayCalendar], day: date
 ) -> tuple[Interval, ...]:
-    """The day's intervals: the holiday's where a named calendar has the date, else the week's."""
-    date = local.date().isoformat()
-    for name in schedule.holiday_calendars:
-        calendar = calendars.get(name)
-        if calendar is not None and date in calendar.dates:
-            return schedule.holidays
-    return schedule.week[local.weekday()]
+    """The day's intervals: those of the first special days that have the date, else the week's."""
+    text = day.isoformat()
+    for special in schedule.special_days:
+        calendar = calendars.get(special.calendar)
+        if calendar is not None and text in calendar.dates:
+            return special.intervals
+    return schedule.week[day.weekday()]
 
 
 def is_open(schedule: Schedule, calendars: Mapping[str, HolidayCalendar], local: datetime) -> bool:
@@ -56,5 +56,22 @@ def is_open(schedule: Schedule, calendars: Mapping[str, HolidayCalendar], local:
     second = local.hour * 3600 + local.minute * 60 + local.second
     return any(
         interval.from_s <= second < interval.until_s
-        for interval in intervals_on(schedule, calendars, local)
+        for interval in intervals_on(schedule, calendars, local.date())
     )
+
+
+def next_change(
+    schedule: Schedule, calendars: Mapping[str, HolidayCalendar], moment: Moment
+) -> int | None:
+    """The next second at which it opens or closes, in seconds since 1970 UTC; None: not soon."""
+    before = is_open(schedule, calendars, moment.local)
+    for days in range(HORIZON_DAYS):
+        day = moment.local.date() + timedelta(days)
+        midnight_s = round(datetime.combine(day, time(), moment.zone).timestamp())
+        todays = intervals_on(schedule, calendars, day)
+        edges = {0, *(i.from_s for i in todays), *(i.until_s for i in todays)}
+        for at_s in sorted(midnight_s + edge for edge in edges):
+            local = datetime.fromtimestamp(at_s, tz=moment.zone)
+            if at_s > moment.wall_s and is_open(schedule, calendars, local) is not before:
+                return at_s
+    return None
