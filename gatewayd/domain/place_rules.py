@@ -13,22 +13,24 @@ from gatewayd.domain.model import (
     Excess,
     Reason,
     RuleResult,
+    RuleTrace,
     Whereabouts,
 )
-from gatewayd.domain.verdict import Case, Sentence, Verdict
+from gatewayd.domain.verdict import Case, Sentence
 
 # ---------------------------------------------------------------------------- the door's mode
 
-DOOR_MODE = Sentence("door_mode", "admits", ("mode",))
+ADMITS = Sentence("door_mode", "admits", ("mode",))
 LOCKED_DOWN = Sentence("door_mode", "locked_down", (), Reason.DOOR_LOCKED_DOWN)
 BLOCKED = Sentence("door_mode", "blocked", (), Reason.DOOR_BLOCKED)
-_REFUSING = {DoorMode.LOCKED_DOWN: LOCKED_DOWN, DoorMode.BLOCKED: BLOCKED}
+_OF_MODE = {mode: ADMITS.line(mode) for mode in DoorMode} | {
+    DoorMode.LOCKED_DOWN: LOCKED_DOWN.line(),
+    DoorMode.BLOCKED: BLOCKED.line(),
+}
 
 
-def door_mode(case: Case) -> Verdict:
-    mode = case.request.door_mode
-    refusing = _REFUSING.get(mode)
-    return DOOR_MODE.verdict(mode) if refusing is None else refusing.verdict()
+def door_mode(case: Case) -> RuleTrace:
+    return _OF_MODE[case.request.door_mode]
 
 
 # -------------------------------------------------------------------------- rights and hours
@@ -38,12 +40,12 @@ LEVELS_ELSEWHERE = Sentence("access_level", "elsewhere", ("levels",), Reason.NO_
 NO_LEVELS = Sentence("access_level", "none", (), Reason.NO_ACCESS_LEVEL)
 
 
-def access_level(case: Case) -> Verdict:
+def access_level(case: Case) -> RuleTrace:
     if case.levels:
-        return LEVEL_HELD.verdict()
+        return LEVEL_HELD.line()
     if not case.snapshot.levels:
-        return NO_LEVELS.verdict()
-    return LEVELS_ELSEWHERE.verdict(", ".join(level.id for level in case.snapshot.levels))
+        return NO_LEVELS.line()
+    return LEVELS_ELSEWHERE.line(", ".join(level.id for level in case.snapshot.levels))
 
 
 OPEN = Sentence("in_schedule", "open", ("level", "schedule"))
@@ -51,13 +53,13 @@ CLOSED = Sentence("in_schedule", "closed", ("schedules",), Reason.OUTSIDE_SCHEDU
 HOURS_UNKNOWN = Sentence("in_schedule", "clock", ("schedules",), Reason.CLOCK_UNTRUSTED)
 
 
-def in_schedule(case: Case) -> Verdict:
+def in_schedule(case: Case) -> RuleTrace:
     """One level that is open now is enough; `decide` names it in the grant."""
     level = case.open_level
     if level is not None:
-        return OPEN.verdict(level.id, level.schedule_id)
+        return OPEN.line(level.id, level.schedule_id)
     schedules = ", ".join(dict.fromkeys(level.schedule_id for level in case.levels))
-    return (CLOSED if case.now.stamp.wall_trusted else HOURS_UNKNOWN).verdict(schedules)
+    return (CLOSED if case.now.stamp.wall_trusted else HOURS_UNKNOWN).line(schedules)
 
 
 # -------------------------------------------------------------------------------------- areas
@@ -76,10 +78,9 @@ ELSEWHERE_LONG = Sentence("anti_passback", "elsewhere_long", ("area", "since_s")
 # What a passage out of order comes to: in a soft area, after the time of a timed one, else.
 _ENTERS_AGAIN = (INSIDE_SOFT, INSIDE_LONG, INSIDE)
 _LEAVES_FROM_ELSEWHERE = (ELSEWHERE_SOFT, ELSEWHERE_LONG, ELSEWHERE)
-_STRICTNESS = {RuleResult.PASS: 0, RuleResult.WARN: 1, RuleResult.FAIL: 2}
 
 
-def anti_passback(case: Case) -> Verdict | None:
+def anti_passback(case: Case) -> RuleTrace | None:
     """Each of the two areas judges by its own setting; the stricter verdict counts."""
     facts = case.request.situation
     where, found = facts.whereabouts, None
@@ -95,31 +96,31 @@ def anti_passback(case: Case) -> Verdict | None:
 
 def _judged(
     area: Area, where: Whereabouts | None, wrong: tuple[Sentence, Sentence, Sentence] | None
-) -> Verdict | None:
+) -> RuleTrace | None:
     """What the area says; `wrong` are its sentences for the passage, None where it is in order."""
     if area.anti_passback is AntiPassback.OFF:
         return None
     if where is None:
         return _of_unknown(area)
     if where.neutral:
-        return NEUTRAL.verdict(area.id)
+        return NEUTRAL.line(area.id)
     if wrong is None:
-        return IN_ORDER.verdict(area.id)
+        return IN_ORDER.line(area.id)
     soft, long_ago, hard = wrong
     sentence = hard
     if area.anti_passback is AntiPassback.SOFT:
         sentence = soft
     elif area.anti_passback is AntiPassback.TIMED and not _recent(area, where):
         sentence = long_ago
-    return sentence.verdict(area.id, where.since_wall_ms // 1000)
+    return sentence.line(area.id, where.since_wall_ms // 1000)
 
 
-def _of_unknown(area: Area) -> Verdict:
+def _of_unknown(area: Area) -> RuleTrace:
     """A soft area denies nobody, not even those whom it does not admit."""
     if area.admit_unknown:
-        return UNKNOWN_ADMITTED.verdict(area.id)
+        return UNKNOWN_ADMITTED.line(area.id)
     soft = area.anti_passback is AntiPassback.SOFT
-    return (UNKNOWN_SOFT if soft else UNKNOWN).verdict(area.id)
+    return (UNKNOWN_SOFT if soft else UNKNOWN).line(area.id)
 
 
 def _recent(area: Area, where: Whereabouts) -> bool:
@@ -128,11 +129,12 @@ def _recent(area: Area, where: Whereabouts) -> bool:
     return not area.admit_unknown if where.age_s is None else where.age_s < area.forgive_s
 
 
-def _stricter(one: Verdict | None, other: Verdict | None) -> Verdict | None:
-    """The first, where both are as strict."""
+def _stricter(one: RuleTrace | None, other: RuleTrace | None) -> RuleTrace | None:
     if one is None or other is None:
         return one or other
-    return max(one, other, key=lambda verdict: _STRICTNESS[verdict.line.result])
+    if one.result is RuleResult.FAIL or other.result is RuleResult.PASS:
+        return one
+    return other
 
 
 ROOM = Sentence("occupancy", "room", ("area", "inside", "maximum"))
@@ -140,9 +142,8 @@ FULL_WARNED = Sentence("occupancy", "full_warned", ("area", "inside", "maximum")
 FULL = Sentence("occupancy", "full", ("area", "inside", "maximum"), Reason.AREA_FULL)
 
 
-def occupancy(case: Case) -> Verdict | None:
-    """Whoever is counted inside already takes no second place; the first of two people, who waits
-    at the door, takes one too."""
+def occupancy(case: Case) -> RuleTrace | None:
+    """Whoever is counted inside already takes no second place."""
     facts = case.request.situation
     area = facts.entering
     if area is None or area.maximum is None:
@@ -150,11 +151,15 @@ def occupancy(case: Case) -> Verdict | None:
     where, inside = facts.whereabouts, facts.inside
     if where is not None and where.area_id == area.id and not where.neutral:
         inside -= 1
-    coming = 1 if _first_of_two(case) is None else 2
     sentence = ROOM
-    if inside + coming > area.maximum:
+    if inside + people_coming(case) > area.maximum:
         sentence = FULL_WARNED if area.excess is Excess.WARN else FULL
-    return sentence.verdict(area.id, inside, area.maximum)
+    return sentence.line(area.id, inside, area.maximum)
+
+
+def people_coming(case: Case) -> int:
+    """How many would pass on this grant: at a door for two, the first of them as well."""
+    return 1 if _first_of_two(case) is None else 2
 
 
 # ------------------------------------------------------------------- what stands in the way
@@ -162,21 +167,21 @@ def occupancy(case: Case) -> Verdict | None:
 INTERLOCKED = Sentence("interlock", "blocked", ("other_door",), Reason.INTERLOCKED)
 
 
-def interlock(case: Case) -> Verdict | None:
+def interlock(case: Case) -> RuleTrace | None:
     other = case.request.situation.blocked_by
-    return None if other is None else INTERLOCKED.verdict(other)
+    return None if other is None else INTERLOCKED.line(other)
 
 
 VEHICLE_THERE = Sentence("vehicle_present", "there")
 NO_VEHICLE = Sentence("vehicle_present", "none", (), Reason.NO_VEHICLE)
 
 
-def vehicle_present(case: Case) -> Verdict | None:
+def vehicle_present(case: Case) -> RuleTrace | None:
     """A barrier opens for vehicles only; a lane without a loop can't tell, and asks nothing."""
     vehicle = case.request.situation.vehicle
     if not case.request.access_point.vehicle or vehicle is None:
         return None
-    return VEHICLE_THERE.verdict() if vehicle else NO_VEHICLE.verdict()
+    return VEHICLE_THERE.line() if vehicle else NO_VEHICLE.line()
 
 
 # ------------------------------------------------------------------------------------ company
@@ -186,34 +191,34 @@ NO_ESCORT = Sentence("escort", "alone", ("seconds",), Reason.ESCORT_REQUIRED)
 ESCORT_LATE = Sentence("escort", "late", ("person", "seconds"), Reason.ESCORT_REQUIRED)
 
 
-def escort(case: Case) -> Verdict | None:
+def escort(case: Case) -> RuleTrace | None:
     """At a door for two, an escort who waits as the first of them counts as well."""
     if not case.person.needs_escort:
         return None
     first = _first_of_two(case)
     if first is not None and first.may_escort:
-        return ESCORTED.verdict(first.person_id)
+        return ESCORTED.line(first.person_id)
     within_s = case.request.door.escort_s
     leader = _another(case.request.situation.companion, case)
     if leader is None or not leader.may_escort:
-        return NO_ESCORT.verdict(f"{within_s:g}")
+        return NO_ESCORT.line(f"{within_s:g}")
     if leader.age_s > within_s:
-        return ESCORT_LATE.verdict(leader.person_id, f"{within_s:g}")
-    return ESCORTED.verdict(leader.person_id)
+        return ESCORT_LATE.line(leader.person_id, f"{within_s:g}")
+    return ESCORTED.line(leader.person_id)
 
 
 SECOND = Sentence("two_person", "second", ("person",))
 FIRST = Sentence("two_person", "first", ("seconds",), Reason.SECOND_PERSON_REQUIRED)
 
 
-def two_person(case: Case) -> Verdict | None:
+def two_person(case: Case) -> RuleTrace | None:
     """The last rule: whoever it denies is authorised in all else, and becomes the first of two."""
     if case.request.door.two_person_s <= 0:
         return None
     first = _first_of_two(case)
     if first is None:
-        return FIRST.verdict(f"{case.request.door.two_person_s:g}")
-    return SECOND.verdict(first.person_id)
+        return FIRST.line(f"{case.request.door.two_person_s:g}")
+    return SECOND.line(first.person_id)
 
 
 def _first_of_two(case: Case) -> Companion | None:

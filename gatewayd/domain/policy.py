@@ -27,6 +27,7 @@ from gatewayd.domain.model import (
     Deny,
     Grant,
     PinCheck,
+    RuleResult,
     RuleTrace,
     Snapshot,
 )
@@ -42,12 +43,12 @@ from gatewayd.domain.place_rules import (
     vehicle_present,
 )
 from gatewayd.domain.schedule import Moment
-from gatewayd.domain.verdict import Case, Sentence, Verdict, case_of
+from gatewayd.domain.verdict import Case, Sentence, case_of
 
 # The order is part of the contract: a denial names the first of these that failed. Who it is comes
 # first, then what was agreed of them, then the door as it stands, and last what the site remembers:
 # a guard hears first what no second try will change.
-RULES: tuple[tuple[str, Callable[[Case], Verdict | None]], ...] = (
+RULES: tuple[tuple[str, Callable[[Case], RuleTrace | None]], ...] = (
     ("credential_known", credential_known),
     ("watch_list", watch_list),
     ("credential_active", credential_active),
@@ -74,6 +75,7 @@ SENTENCES: tuple[Sentence, ...] = tuple(
     for said in vars(room).values()
     if isinstance(said, Sentence)
 )
+_REASON = {(said.rule, said.saw): said.reason for said in SENTENCES if said.reason is not None}
 
 
 def decide(request: AccessRequest, snapshot: Snapshot, now: Moment) -> Decision:
@@ -85,12 +87,12 @@ def decide(request: AccessRequest, snapshot: Snapshot, now: Moment) -> Decision:
     case = case_of(request, snapshot, now)
     trace: list[RuleTrace] = []
     for _, judge in RULES:
-        verdict = judge(case)
-        if verdict is None:
+        line = judge(case)
+        if line is None:
             continue
-        trace.append(verdict.line)
-        if verdict.reason is not None:
-            return Deny(verdict.reason, snapshot.person, tuple(trace), verdict.line.facts)
+        trace.append(line)
+        if line.result is RuleResult.FAIL:
+            return Deny(_REASON[line.rule, line.saw], snapshot.person, tuple(trace), line.facts)
     assert case.open_level is not None  # noqa: S101  # in_schedule passed
     return Grant(
         case.person,

@@ -7,9 +7,9 @@ gatewayd/console/static/i18n.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from datetime import datetime
 
 from gatewayd.domain.model import (
     AccessLevel,
@@ -24,33 +24,25 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.schedule import Moment, is_always, is_open
 
-# Verdicts that each sentence keeps: making one anew takes longer than the rule that wanted it.
-# All areas, doors and levels fit, and the dates that many residents share.
-KEPT = 2_048
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A line for the trace; with a `reason` it is a denial."""
-
-    line: RuleTrace
-    reason: Reason | None = None
-
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """One thing that a rule can say. `reason`: the rule failed; `warns`: it passed, but someone
-    should know. `verdict(*values)` fills the blanks, in their order."""
+    should know.
+
+    `line(*values)` is the line of the trace with the blanks filled, in their order. It raises
+    TypeError unless there is one value for each blank.
+    """
 
     rule: str
     saw: str
     blanks: tuple[str, ...] = ()
     reason: Reason | None = None
     warns: bool = False
-    verdict: Callable[..., Verdict] = field(init=False, repr=False, compare=False)
+    line: Callable[..., RuleTrace] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "verdict", lru_cache(KEPT)(self._verdict))
+        object.__setattr__(self, "line", _line_of(self))
 
     @property
     def result(self) -> RuleResult:
@@ -58,10 +50,25 @@ class Sentence:
             return RuleResult.FAIL
         return RuleResult.WARN if self.warns else RuleResult.PASS
 
-    def _verdict(self, *values: object) -> Verdict:
-        """Raises ValueError unless there is one value for each blank."""
-        facts = tuple(zip(self.blanks, map(str, values), strict=True))
-        return Verdict(RuleTrace(self.rule, self.saw, self.result, facts), self.reason)
+
+def _line_of(sentence: Sentence) -> Callable[..., RuleTrace]:
+    """One function for each number of blanks: a line is made in half the time of a general one,
+    and a decision makes many."""
+    rule, saw, result = sentence.rule, sentence.saw, sentence.result
+    match sentence.blanks:
+        case ():
+            line = RuleTrace(rule, saw, result)
+            return lambda: line
+        case (a,):
+            return lambda x: RuleTrace(rule, saw, result, ((a, str(x)),))
+        case (a, b):
+            return lambda x, y: RuleTrace(rule, saw, result, ((a, str(x)), (b, str(y))))
+        case (a, b, c):
+            return lambda x, y, z: RuleTrace(
+                rule, saw, result, ((a, str(x)), (b, str(y)), (c, str(z)))
+            )
+        case _:
+            raise ValueError(f"{rule}.{saw} has more than three blanks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ class Case:
     """All that a rule may look at; made by `case_of`.
 
     `levels` are those of the person that have this door, `open_level` the first of them that is
-    open now.
+    open now. `local` is the wall's time at the site, where there is a level to ask for its hours;
+    None also for a clock that can't be trusted.
     """
 
     request: AccessRequest
@@ -77,6 +85,7 @@ class Case:
     now: Moment
     levels: tuple[AccessLevel, ...]
     open_level: AccessLevel | None
+    local: datetime | None
 
     @property
     def record(self) -> CredentialRecord:
@@ -92,28 +101,24 @@ class Case:
 
 
 def case_of(request: AccessRequest, snapshot: Snapshot, now: Moment) -> Case:
-    """The case, with what several rules ask of the levels found out once."""
+    """The case, with what several rules ask of levels and hours found out once."""
     door_id = request.door.id
     levels = tuple([level for level in snapshot.levels if door_id in level.door_ids])
-    return Case(request, snapshot, now, levels, first_open(levels, snapshot, now))
+    local = now.local if levels and now.stamp.wall_trusted else None
+    return Case(request, snapshot, now, levels, first_open(levels, snapshot, local), local)
 
 
 def first_open(
-    levels: tuple[AccessLevel, ...], snapshot: Snapshot, now: Moment
+    levels: Iterable[AccessLevel], snapshot: Snapshot, local: datetime | None
 ) -> AccessLevel | None:
-    """The first level whose schedule is open; one whose schedule is missing never is.
-
-    Without a clock to be trusted, only a schedule that is always open counts.
-    """
+    """The first level whose schedule is open; one whose schedule is missing never is."""
     for level in levels:
         schedule = snapshot.schedules.get(level.schedule_id)
-        if schedule is not None and open_now(schedule, snapshot, now):
+        if schedule is not None and open_at(schedule, snapshot, local):
             return level
     return None
 
 
-def open_now(schedule: Schedule, snapshot: Snapshot, now: Moment) -> bool:
-    """Whether the schedule is open, as far as the clock can tell."""
-    if not now.stamp.wall_trusted:
-        return is_always(schedule)
-    return is_open(schedule, snapshot.calendars, now.local)
+def open_at(schedule: Schedule, snapshot: Snapshot, local: datetime | None) -> bool:
+    """Whether the schedule is open; without a clock (None) only one that always is."""
+    return is_always(schedule) if local is None else is_open(schedule, snapshot.calendars, local)
