@@ -14,6 +14,7 @@ from typing import ClassVar, get_args
 from gatewayd.domain.model import (
     AccessPointId,
     AlarmKind,
+    AreaId,
     CameraId,
     CredentialKind,
     DeviceId,
@@ -24,6 +25,7 @@ from gatewayd.domain.model import (
     PersonId,
     Priority,
     Reason,
+    Remedy,
     RuleTrace,
 )
 
@@ -87,6 +89,8 @@ class AccessGranted:
     whitelist_revision: int
     trace: tuple[RuleTrace, ...]
     recorded_late: bool = False  # opened first, because the journal was late and the door says so
+    duress: bool = False  # someone was made to do this; nothing at the reader tells it
+    companion_id: PersonId | None = None  # the escort, or the first of two people
 
     @property
     def subject(self) -> str:
@@ -106,6 +110,7 @@ class AccessDenied:
     person_id: PersonId | None = None
     place: str = ""
     detail: tuple[tuple[str, str], ...] = ()
+    remedies: tuple[Remedy, ...] = ()  # all of them together would have made it a grant
 
     @property
     def subject(self) -> str:
@@ -120,7 +125,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessOutcome:
-    """What came of the grant that stands at `decision_seq`."""
+    """What came of the grant that stands at `decision_seq`. `used` is the credential's digest
+    where a use of it was counted."""
 
     KIND: ClassVar[str] = "access.outcome"
     access_point_id: AccessPointId
@@ -128,10 +134,51 @@ class AccessOutcome:
     decision_seq: int
     outcome: Outcome
     detail: str = ""
+    used: str = ""
 
     @property
     def subject(self) -> str:
         return self.access_point_id
+
+
+# ---------------------------------------------------------------------------------- areas
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPassed:
+    """Someone with the grant at `decision_seq` went through: the door opened, not only unlocked.
+
+    `left` and `entered` are the areas on its two sides; None is outside.
+    """
+
+    KIND: ClassVar[str] = "area.passed"
+    person_id: PersonId
+    door_id: DoorId
+    access_point_id: AccessPointId
+    decision_seq: int
+    left: AreaId | None
+    entered: AreaId | None
+
+    @property
+    def subject(self) -> str:
+        return self.access_point_id
+
+
+@dataclass(frozen=True, slots=True)
+class WhereaboutsForgiven:
+    """The next passage of the person, or of everyone in the area, is in order wherever it leads.
+
+    None leaves the choice open: no person and no area is everyone, everywhere.
+    """
+
+    KIND: ClassVar[str] = "area.forgiven"
+    person_id: PersonId | None
+    area_id: AreaId | None
+    cause: Cause
+
+    @property
+    def subject(self) -> str:
+        return self.person_id or self.area_id or "areas"
 
 
 # ---------------------------------------------------------------------------------- doors
@@ -534,6 +581,8 @@ Event = (
     AccessGranted
     | AccessDenied
     | AccessOutcome
+    | PersonPassed
+    | WhereaboutsForgiven
     | DoorUnlocked
     | DoorLocked
     | DoorOpened

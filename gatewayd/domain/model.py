@@ -382,6 +382,7 @@ class Reason(StrEnum):
     NO_VEHICLE = "no_vehicle"
     ESCORT_REQUIRED = "escort_required"
     SECOND_PERSON_REQUIRED = "second_person_required"
+    CARD_MISSING = "card_missing"  # a code alone, where a card is asked for
 
 
 class RuleResult(StrEnum):
@@ -460,11 +461,13 @@ class PinCheck(StrEnum):
 class Whereabouts:
     """Where someone is known to be: `area_id` None is outside. `since_wall_ms` tells the moment of
     the passage, `age_s` how long ago it was by a clock that does not jump (None: before a restart
-    whose clock could not be trusted)."""
+    whose clock could not be trusted). `neutral`: forgiven since, so that the next passage is in
+    order wherever it leads; `area_id` is then only where they were last seen."""
 
     area_id: AreaId | None
     since_wall_ms: int
     age_s: float | None
+    neutral: bool = False
 
 
 @dataclass(frozen=True, slots=True)

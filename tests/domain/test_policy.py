@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -22,8 +23,10 @@ from gatewayd.domain.model import (
     Snapshot,
     Stamp,
 )
-from gatewayd.domain.policy import RULES, decide
+from gatewayd.domain.policy import RULES, SENTENCES, decide
 from gatewayd.domain.schedule import Moment
+from gatewayd.domain.verdict import Sentence
+from tests.domain.anything import any_asked
 from tests.domain.world import (
     CLEANERS,
     GATE,
@@ -46,7 +49,15 @@ def test_a_resident_is_granted_with_the_whole_trace() -> None:
     assert decision.person is WANG
     assert decision.level_id == "residents"
     assert decision.unlock_s == GATE.unlock_s
-    assert [line.rule for line in decision.trace] == [name for name, _ in RULES]
+    assert [line.rule for line in decision.trace] == [
+        "credential_known",
+        "watch_list",
+        "credential_active",
+        "clock_believable",
+        "door_mode",
+        "access_level",
+        "in_schedule",
+    ]
     assert {line.result for line in decision.trace} == {RuleResult.PASS}
 
 
@@ -56,7 +67,7 @@ def test_an_unknown_card_is_denied_at_the_first_rule() -> None:
     assert decision.reason is Reason.CREDENTIAL_UNKNOWN
     assert decision.person is None
     assert [(t.rule, t.result) for t in decision.trace] == [("credential_known", RuleResult.FAIL)]
-    assert "revision 7" in decision.trace[0].saw
+    assert decision.trace[0].facts == (("kind", "card"), ("revision", "7"))
 
 
 def test_a_card_without_its_person_counts_as_unknown() -> None:
@@ -127,7 +138,8 @@ def test_a_level_without_this_door_is_no_level() -> None:
     decision = decide(request(), snapshot(elsewhere), NOON)
     assert isinstance(decision, Deny)
     assert decision.reason is Reason.NO_ACCESS_LEVEL
-    assert "levels held: residents" in decision.trace[-1].saw
+    assert decision.trace[-1].saw == "elsewhere"
+    assert decision.detail == (("levels", "residents"),)
 
 
 def test_nobody_without_levels_passes() -> None:
@@ -206,6 +218,47 @@ def test_a_grant_needs_every_condition_at_once(
         and mode not in {DoorMode.LOCKED_DOWN, DoorMode.BLOCKED}
     )
     assert isinstance(decide(request(mode), held, now), Grant) is expected
+
+
+@given(st.randoms(use_true_random=False))
+def test_whatever_is_asked_is_decided_in_words_that_there_are(rng: Random) -> None:
+    asked = any_asked(rng)
+    decision = decide(asked.request, asked.snapshot, asked.now)
+    words = {(said.rule, said.saw): said for said in SENTENCES}
+    for line in decision.trace:
+        said = words[line.rule, line.saw]
+        assert line.result is said.result
+        assert tuple(name for name, _ in line.facts) == said.blanks
+    failed = [words[t.rule, t.saw].reason for t in decision.trace if t.result is RuleResult.FAIL]
+    assert failed == ([] if isinstance(decision, Grant) else [decision.reason])
+    order = [name for name, _ in RULES]
+    assert [order.index(line.rule) for line in decision.trace] == sorted(
+        {order.index(line.rule) for line in decision.trace}
+    )
+
+
+def test_every_sentence_is_said_some_time() -> None:
+    rng, said = Random(7), set()
+    for _ in range(20_000):
+        asked = any_asked(rng)
+        trace = decide(asked.request, asked.snapshot, asked.now).trace
+        said |= {(line.rule, line.saw) for line in trace}
+    assert said == {(sentence.rule, sentence.saw) for sentence in SENTENCES}
+
+
+def test_no_sentence_is_there_twice_and_each_is_of_a_rule() -> None:
+    pairs = [(said.rule, said.saw) for said in SENTENCES]
+    assert len(pairs) == len(set(pairs))
+    assert {rule for rule, _ in pairs} == {name for name, _ in RULES}
+    assert [judge.__name__ for _, judge in RULES] == [name for name, _ in RULES]
+
+
+def test_a_sentence_wants_a_value_for_each_blank_and_has_three_at_most() -> None:
+    assert Sentence("r", "s", ("a",)).line(5).facts == (("a", "5"),)
+    with pytest.raises(TypeError):
+        Sentence("r", "s", ("a",)).line()
+    with pytest.raises(ValueError, match="more than three blanks"):
+        Sentence("r", "s", ("a", "b", "c", "d"))
 
 
 def _reason(held: Snapshot) -> Reason | None:

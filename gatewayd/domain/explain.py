@@ -1,0 +1,375 @@
+"""What would have turned a denial into a grant: the smallest change. Pure; changes nothing itself.
+
+A denial is mended where it failed, in thought, and decided again, until it is a grant: so what is
+found is what `policy.decide` itself would honour, rule by rule. Texts: the keys `remedy.<change>`
+in gatewayd/console/static/i18n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from gatewayd.domain.model import (
+    DAY_S,
+    AccessLevel,
+    AccessRequest,
+    Companion,
+    CredentialKind,
+    CredentialRecord,
+    CredentialStatus,
+    Deny,
+    DoorMode,
+    Grant,
+    Interval,
+    LevelId,
+    Person,
+    PersonId,
+    PinCheck,
+    Reason,
+    Remedy,
+    Schedule,
+    ScheduleId,
+    Snapshot,
+    Whereabouts,
+)
+from gatewayd.domain.place_rules import people_coming
+from gatewayd.domain.policy import decide
+from gatewayd.domain.schedule import Moment, is_open, next_change
+from gatewayd.domain.verdict import case_of, first_open
+
+HORIZON_S = 400 * DAY_S  # nobody is told to come again later than that
+_NOBODY = PersonId("")
+_ALWAYS = Schedule(ScheduleId(""), "", ((Interval(0, DAY_S),),) * 7)
+_Known = TypeVar("_Known", Whereabouts, Companion)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What `decide` is asked, with the levels of the list that have the door."""
+
+    request: AccessRequest
+    snapshot: Snapshot
+    now: Moment
+    levels: tuple[AccessLevel, ...]
+
+
+Mend = tuple[Remedy, _Asked]
+
+
+def explained(
+    deny: Deny,
+    request: AccessRequest,
+    snapshot: Snapshot,
+    now: Moment,
+    levels: Iterable[AccessLevel] = (),
+) -> Deny:
+    """The denial that `decide` made of the same arguments, with its remedies."""
+    return replace(deny, remedies=remedies(request, snapshot, now, levels))
+
+
+def remedies(
+    request: AccessRequest, snapshot: Snapshot, now: Moment, levels: Iterable[AccessLevel] = ()
+) -> tuple[Remedy, ...]:
+    """The smallest change that makes `decide` grant: all of these together, one for each rule that
+    fails; none for a grant.
+
+    `levels` are all of the list's, to name one that would do; their schedules are in the snapshot.
+    """
+    here = [level for level in levels if request.door.id in level.door_ids]
+    narrow_first = sorted(here, key=lambda level: (len(level.door_ids), level.id))
+    return _mended(_Asked(request, snapshot, now, tuple(narrow_first)))
+
+
+def _mended(asked: _Asked) -> tuple[Remedy, ...]:
+    decision = decide(asked.request, asked.snapshot, asked.now)
+    if isinstance(decision, Grant):
+        return ()
+    mends = MENDS[decision.trace[-1].rule](asked, decision)
+    return _least([_joined(remedy, _mended(after)) for remedy, after in mends])
+
+
+def _joined(first: Remedy, rest: tuple[Remedy, ...]) -> tuple[Remedy, ...]:
+    """The same change may be asked for again and more of it: then that counts."""
+    return rest if any(remedy.change == first.change for remedy in rest) else (first, *rest)
+
+
+def _least(plans: list[tuple[Remedy, ...]]) -> tuple[Remedy, ...]:
+    """The plan with the fewest changes. Waiting or a level, where all else is alike, is one: either
+    will do."""
+    best = min(plans, key=len)
+    if len(plans) == 2 and plans[0][1:] == plans[1][1:]:
+        wait, level = plans[0][0], plans[1][0]
+        either = Remedy("come_after_or_hold_level", (*wait.facts, *level.facts))
+        return either, *best[1:]
+    return best
+
+
+# ---------------------------------------------------------------------- a mend for each rule
+
+
+def _remedy(change: str, **facts: object) -> Remedy:
+    return Remedy(change, tuple((name, str(value)) for name, value in facts.items()))
+
+
+def _record(asked: _Asked) -> CredentialRecord:
+    assert asked.snapshot.record is not None  # noqa: S101  # credential_known is mended first
+    return asked.snapshot.record
+
+
+def _person(asked: _Asked) -> Person:
+    assert asked.snapshot.person is not None  # noqa: S101  # credential_known is mended first
+    return asked.snapshot.person
+
+
+def _with_record(asked: _Asked, **changes: Any) -> _Asked:  # noqa: ANN401  # fields of any type
+    record = replace(_record(asked), **changes)
+    return replace(asked, snapshot=replace(asked.snapshot, record=record))
+
+
+def _with_person(asked: _Asked, **changes: Any) -> _Asked:  # noqa: ANN401  # fields of any type
+    person = replace(_person(asked), **changes)
+    return replace(asked, snapshot=replace(asked.snapshot, person=person))
+
+
+def _with_request(asked: _Asked, **changes: Any) -> _Asked:  # noqa: ANN401  # fields of any type
+    return replace(asked, request=replace(asked.request, **changes))
+
+
+def _with_situation(asked: _Asked, **changes: Any) -> _Asked:  # noqa: ANN401  # fields of any type
+    return _with_request(asked, situation=replace(asked.request.situation, **changes))
+
+
+def _add_credential(asked: _Asked, _deny: Deny) -> list[Mend]:
+    """For somebody with no rights yet: what else they need, the next rules say."""
+    credential = asked.request.credential
+    snapshot = replace(
+        asked.snapshot,
+        record=CredentialRecord(credential, _NOBODY),
+        person=Person(_NOBODY, ""),
+        levels=(),
+    )
+    return [(_remedy("add_credential", kind=credential.kind), replace(asked, snapshot=snapshot))]
+
+
+def _take_off_watch_list(asked: _Asked, _deny: Deny) -> list[Mend]:
+    after = _with_record(_with_person(asked, watch=""), watch="")
+    return [(_remedy("take_off_watch_list"), after)]
+
+
+def _activate(asked: _Asked, _deny: Deny) -> list[Mend]:
+    return [(_remedy("activate"), _with_record(asked, status=CredentialStatus.ACTIVE))]
+
+
+def _set_clock(asked: _Asked, _deny: Deny) -> list[Mend]:
+    stamp = replace(asked.now.stamp, wall_trusted=True)
+    return [(_remedy("set_clock"), replace(asked, now=replace(asked.now, stamp=stamp)))]
+
+
+def _come_after(asked: _Asked, after_s: int) -> Mend:
+    """Time passes for everyone: what was remembered is as much older then."""
+    by_s, facts = after_s - asked.now.wall_s, asked.request.situation
+    stamp = replace(asked.now.stamp, wall_ms=after_s * 1000)
+    later = _with_situation(
+        replace(asked, now=replace(asked.now, stamp=stamp)),
+        whereabouts=_aged(facts.whereabouts, by_s),
+        companion=_aged(facts.companion, by_s),
+        waiting=_aged(facts.waiting, by_s),
+    )
+    return _remedy("come_after", after_s=after_s), later
+
+
+def _aged(known: _Known | None, by_s: int) -> _Known | None:
+    if known is None or known.age_s is None:
+        return known
+    return replace(known, age_s=known.age_s + by_s)
+
+
+def _begin(asked: _Asked, _deny: Deny) -> list[Mend]:
+    """To wait is least; but nobody waits for years, and then the date itself is to blame."""
+    start_s, now_s = _record(asked).valid_from_s, asked.now.wall_s
+    assert start_s is not None  # noqa: S101  # the rule applied
+    if start_s - now_s <= HORIZON_S:
+        return [_come_after(asked, start_s)]
+    return [(_remedy("begin_by", by_s=now_s), _with_record(asked, valid_from_s=now_s))]
+
+
+def _extend(asked: _Asked, _deny: Deny) -> list[Mend]:
+    now_s = asked.now.wall_s
+    after = _with_record(asked, valid_until_s=now_s + 1)
+    return [(_remedy("extend", beyond_s=now_s), after)]
+
+
+def _add_uses(asked: _Asked, _deny: Deny) -> list[Mend]:
+    uses = asked.request.situation.used + 1
+    return [(_remedy("add_uses", uses=uses), _with_record(asked, uses=uses))]
+
+
+def _renew_permit(asked: _Asked, _deny: Deny) -> list[Mend]:
+    now_s = asked.now.wall_s
+    after = _with_record(asked, permit_until_s=now_s + 1)
+    return [(_remedy("renew_permit", beyond_s=now_s), after)]
+
+
+def _free_door(asked: _Asked, deny: Deny) -> list[Mend]:
+    change = "lift_lockdown" if deny.reason is Reason.DOOR_LOCKED_DOWN else "unblock_door"
+    after = _with_request(asked, door_mode=DoorMode.LOCKED)
+    return [(_remedy(change, door=asked.request.door.id), after)]
+
+
+# -------------------------------------------------------------------------- levels and hours
+
+
+def _add_level(asked: _Asked, deny: Deny) -> list[Mend]:
+    """One that is open now; else the one that opens first, and the next rule says when."""
+    if level := _open_level(asked):
+        return [_hold(asked, level)]
+    opening = [level for level in asked.levels if _ever_opens(asked, level)]
+    if not opening:
+        return [_new_level(asked)]
+    if not asked.now.stamp.wall_trusted:
+        return _set_clock(asked, deny)
+    return [_hold(asked, min(opening, key=lambda level: _opens_s(asked, level) or 0))]
+
+
+def _open_hours(asked: _Asked, deny: Deny) -> list[Mend]:
+    """To wait until a level opens that is held, or to hold one that is open now."""
+    if deny.reason is Reason.CLOCK_UNTRUSTED:
+        return _set_clock(asked, deny)
+    held = case_of(asked.request, asked.snapshot, asked.now).levels
+    opens_s = [at_s for level in held if (at_s := _opens_s(asked, level)) is not None]
+    mends = [_come_after(asked, min(opens_s))] if opens_s else []
+    if level := _open_level(asked):
+        mends.append(_hold(asked, level))
+    return mends or [_new_level(asked)]
+
+
+def _open_level(asked: _Asked) -> AccessLevel | None:
+    """The narrowest level of the list that is open here now."""
+    local = asked.now.local if asked.now.stamp.wall_trusted else None
+    return first_open(asked.levels, asked.snapshot, local)
+
+
+def _opens_s(asked: _Asked, level: AccessLevel) -> int | None:
+    """When a level that is closed opens; None: not within the horizon of `next_change`."""
+    schedule = asked.snapshot.schedules.get(level.schedule_id)
+    if schedule is None:
+        return None
+    return next_change(schedule, asked.snapshot.calendars, asked.now)
+
+
+def _ever_opens(asked: _Asked, level: AccessLevel) -> bool:
+    """As far as the wall's time can be trusted: a clock that is not is set first."""
+    schedule = asked.snapshot.schedules.get(level.schedule_id)
+    if schedule is None:
+        return False
+    open_now = is_open(schedule, asked.snapshot.calendars, asked.now.local)
+    return open_now or _opens_s(asked, level) is not None
+
+
+def _hold(asked: _Asked, level: AccessLevel) -> Mend:
+    snapshot = replace(asked.snapshot, levels=(*asked.snapshot.levels, level))
+    return _remedy("hold_level", level=level.id), replace(asked, snapshot=snapshot)
+
+
+def _new_level(asked: _Asked) -> Mend:
+    """The list has none that would do."""
+    door_id = asked.request.door.id
+    level = AccessLevel(LevelId(""), "", frozenset({door_id}), _ALWAYS.id)
+    schedules = {**asked.snapshot.schedules, _ALWAYS.id: _ALWAYS}
+    levels = (*asked.snapshot.levels, level)
+    snapshot = replace(asked.snapshot, levels=levels, schedules=schedules)
+    return _remedy("new_level", door=door_id), replace(asked, snapshot=snapshot)
+
+
+# -------------------------------------------------------------------------- at the reader
+
+
+def _type_pin(asked: _Asked, deny: Deny) -> list[Mend]:
+    typed = _with_situation(asked, pin=PinCheck.RIGHT)
+    if deny.reason is Reason.CARD_MISSING:
+        card = replace(asked.request.credential, kind=CredentialKind.CARD)
+        return [(_remedy("show_card"), _with_request(asked, credential=card))]
+    if deny.reason is Reason.PIN_LOCKED_OUT:
+        return [(_remedy("wait_for_reader"), typed)]
+    if not _person(asked).pin:
+        return [(_remedy("set_pin"), _with_person(typed, pin="set"))]
+    change = "type_right_pin" if deny.reason is Reason.PIN_WRONG else "type_pin"
+    return [(_remedy(change), typed)]
+
+
+def _forgive(asked: _Asked, _deny: Deny) -> list[Mend]:
+    """Whoever is forgiven is counted nowhere, so there is one more place for them to take."""
+    facts = asked.request.situation
+    where = facts.whereabouts or Whereabouts(None, asked.now.stamp.wall_ms, 0.0)
+    counted = facts.entering is not None and where.area_id == facts.entering.id
+    after = _with_situation(
+        asked, whereabouts=replace(where, neutral=True), inside=facts.inside - counted
+    )
+    return [(_remedy("forgive"), after)]
+
+
+def _make_room(asked: _Asked, deny: Deny) -> list[Mend]:
+    """Others leave; where even an empty area could not take who comes, the limit is to blame."""
+    area, facts = asked.request.situation.entering, asked.request.situation
+    assert area is not None  # noqa: S101  # the rule applied
+    assert area.maximum is not None  # noqa: S101  # the same
+    coming = people_coming(case_of(asked.request, asked.snapshot, asked.now))
+    others = int(dict(deny.detail)["inside"])
+    room = area.maximum - coming
+    if room >= 0:
+        after = _with_situation(asked, inside=facts.inside - others + room)
+        return [(_remedy("make_room", area=area.id, inside=room), after)]
+    raised = replace(area, maximum=others + coming)
+    after = _with_situation(asked, entering=raised)
+    return [(_remedy("raise_limit", area=area.id, maximum=raised.maximum), after)]
+
+
+def _close_other(asked: _Asked, deny: Deny) -> list[Mend]:
+    after = _with_situation(asked, blocked_by=None)
+    return [(Remedy("close_other_door", deny.detail), after)]
+
+
+def _drive_up(asked: _Asked, _deny: Deny) -> list[Mend]:
+    return [(_remedy("drive_up"), _with_situation(asked, vehicle=True))]
+
+
+def _bring_escort(asked: _Asked, _deny: Deny) -> list[Mend]:
+    escort = Companion(_someone_else(asked), 0.0, may_escort=True)
+    seconds = f"{asked.request.door.escort_s:g}"
+    return [(_remedy("bring_escort", seconds=seconds), _with_situation(asked, companion=escort))]
+
+
+def _bring_second(asked: _Asked, _deny: Deny) -> list[Mend]:
+    first = Companion(_someone_else(asked), 0.0)
+    seconds = f"{asked.request.door.two_person_s:g}"
+    return [(_remedy("bring_second", seconds=seconds), _with_situation(asked, waiting=first))]
+
+
+def _someone_else(asked: _Asked) -> PersonId:
+    return PersonId(f"not {_person(asked).id}")
+
+
+# Each rule of policy.RULES that can fail, and what mends it. With more than one mend, the one that
+# needs the fewest others.
+MENDS: Mapping[str, Callable[[_Asked, Deny], list[Mend]]] = {
+    "credential_known": _add_credential,
+    "watch_list": _take_off_watch_list,
+    "credential_active": _activate,
+    "clock_believable": _set_clock,
+    "valid_from": _begin,
+    "valid_until": _extend,
+    "uses_left": _add_uses,
+    "permit": _renew_permit,
+    "door_mode": _free_door,
+    "access_level": _add_level,
+    "in_schedule": _open_hours,
+    "pin": _type_pin,
+    "anti_passback": _forgive,
+    "occupancy": _make_room,
+    "interlock": _close_other,
+    "vehicle_present": _drive_up,
+    "escort": _bring_escort,
+    "two_person": _bring_second,
+}

@@ -1,0 +1,49 @@
+"""Who came before: escorts and the first of two, at one door and in one direction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gatewayd.domain.company import Company, admitted, waits
+from gatewayd.domain.model import NS_PER_S, Companion, Direction, PersonId
+from tests.domain.world import GATE, WANG
+
+IN, OUT = (GATE.id, Direction.IN), (GATE.id, Direction.OUT)
+GUARD = replace(WANG, id=PersonId("p-1"), may_escort=True)
+
+
+def test_at_first_nobody_came() -> None:
+    assert Company().companion(IN, 5) is None
+    assert Company().waiting(IN, 5) is None
+
+
+def test_an_escort_is_remembered_with_the_time_since() -> None:
+    company = admitted(Company(), IN, GUARD, 10 * NS_PER_S)
+    assert company.companion(IN, 12 * NS_PER_S) == Companion(GUARD.id, 2.0, may_escort=True)
+    assert company.companion(OUT, 12 * NS_PER_S) is None
+
+
+def test_the_escorted_do_not_take_the_escorts_place() -> None:
+    company = admitted(admitted(Company(), IN, GUARD, 0), IN, WANG, NS_PER_S)
+    assert company.companion(IN, 2 * NS_PER_S) == Companion(GUARD.id, 2.0, may_escort=True)
+
+
+def test_the_first_of_two_waits_until_the_second_is_admitted() -> None:
+    company = waits(Company(), IN, WANG, 0)
+    assert company.waiting(IN, NS_PER_S) == Companion(WANG.id, 1.0)
+    assert company.waiting(OUT, NS_PER_S) is None
+    pair = admitted(company, IN, GUARD, NS_PER_S)
+    assert pair.waiting(IN, NS_PER_S) is None
+    assert company.waiting(IN, NS_PER_S) is not None, "the company before is as it was"
+
+
+def test_whoever_comes_next_waits_instead() -> None:
+    company = waits(waits(Company(), IN, WANG, 0), IN, GUARD, NS_PER_S)
+    assert company.waiting(IN, NS_PER_S) == Companion(GUARD.id, 0.0, may_escort=True)
+
+
+def test_an_escort_who_waited_first_escorts_once_both_are_admitted() -> None:
+    company = admitted(waits(Company(), IN, GUARD, 0), IN, WANG, 3 * NS_PER_S)
+    assert company.companion(IN, 4 * NS_PER_S) == Companion(GUARD.id, 1.0, may_escort=True)
+    nobody = admitted(waits(Company(), IN, WANG, 0), IN, WANG, 3 * NS_PER_S)
+    assert nobody.companion(IN, 4 * NS_PER_S) is None
