@@ -11,51 +11,60 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from gatewayd.domain import policy
+from gatewayd.domain.credential_rules import PIN_MISSING
 from gatewayd.domain.events import (
     AccessDenied,
     AccessGranted,
     AccessOutcome,
     Cause,
     CauseKind,
-    Event,
     Outcome,
 )
+from gatewayd.domain.explain import explained
+from gatewayd.domain.keypad import Needs
 from gatewayd.domain.model import (
     NS_PER_S,
     AccessPoint,
     AccessPointId,
     AccessRequest,
     AlarmKind,
-    Credential,
     Decision,
     Deny,
     Door,
     DoorId,
     FailPolicy,
     Grant,
+    Passage,
+    Person,
     Reason,
     RuleResult,
-    RuleTrace,
+    Snapshot,
     Stamp,
     Tap,
 )
+from gatewayd.domain.path_rules import LIST_UNREADABLE, NOT_DURABLE, WAITED_TOO_LONG
+from gatewayd.domain.policy import accompanied_by, under_duress
 from gatewayd.domain.ports import (
     Clock,
     Doors,
     Journal,
     JournalError,
+    KeyPressed,
     Pictures,
     Presented,
     Whitelist,
     WhitelistReadError,
 )
 from gatewayd.domain.schedule import Moment
+from gatewayd.keypads import Keypads
+from gatewayd.memory import Keeps, Signals, SiteMemory
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +74,6 @@ MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken
 MAX_WAIT_NS = 5 * NS_PER_S
 
 
-class Signals(Protocol):
-    """The alarm desk, as far as a tap's path needs it."""
-
-    def signal(self, kind: AlarmKind, about: str, *, active: bool, detail: str = "") -> None: ...
-
-
-class Keeps(Protocol):
-    """The recorder, as far as a tap's path needs it."""
-
-    def record(self, event: Event, stamp: Stamp | None = None) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the settings say of this box: its access points, doors and time zone."""
@@ -84,6 +81,23 @@ class Site:
     access_points: Mapping[AccessPointId, AccessPoint]
     doors: Mapping[DoorId, Door]
     zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A decision with all that it was made of."""
+
+    decision: Decision
+    request: AccessRequest
+    snapshot: Snapshot
+
+    @property
+    def counted(self) -> bool:
+        """Whether an opening uses up one of a pass's uses."""
+        return self.snapshot.record is not None and self.snapshot.record.uses is not None
+
+
+_NO_LIST = Snapshot(0, None)
 
 
 class TapPath:
@@ -100,7 +114,10 @@ class TapPath:
         pictures: Pictures,
         alarms: Signals,
         clock: Clock,
+        memory: SiteMemory,
+        on_admitted: Callable[[DoorId, int], None] = lambda _door, _seq: None,
     ) -> None:
+        """`on_admitted` is told the door and the seq of each grant that opened it."""
         self._site = site
         self._whitelist = whitelist
         self._journal = journal
@@ -109,6 +126,9 @@ class TapPath:
         self._pictures = pictures
         self._alarms = alarms
         self._clock = clock
+        self._memory = memory
+        self._on_admitted = on_admitted
+        self._keypads = Keypads(site.access_points, clock, self.needs, self._put, memory.code)
         self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in site.access_points}
         self._writes = asyncio.TaskGroup()
         self._flooded: set[AccessPointId] = set()
@@ -123,39 +143,82 @@ class TapPath:
         or a list can cause."""
         point = self._site.access_points[tap.access_point_id]
         door = self._site.doors[point.door_id]
-        decision, revision = self.decide(tap.credential, point, door, tap.stamp)
-        match decision:
-            case Deny():
-                await self._deny(self._denied(decision, revision, tap, point), tap, point)
-            case Grant():
-                await self._grant(self._granted(decision, revision, tap, point), tap, point, door)
+        ruling = self.rule(tap, point, door)
+        match ruling.decision:
+            case Deny() as deny:
+                self._after_denial(deny, ruling, tap, point)
+                await self._deny(self._denied(deny, ruling, tap, point), tap, point)
+            case Grant() as grant:
+                self._after_grant(grant, ruling, tap, point)
+                await self._grant(self._granted(grant, ruling, tap, point), ruling, tap, door)
             case _ as never:
                 assert_never(never)
 
-    def decide(
-        self, credential: Credential, point: AccessPoint, door: Door, stamp: Stamp
-    ) -> tuple[Decision, int]:
-        """The decision and the list's revision; a list that can't be read denies and says so."""
+    def rule(self, tap: Tap, point: AccessPoint, door: Door) -> Ruling:
+        """The decision with what it was made of; a list that can't be read denies and says so."""
         try:
-            snapshot = self._whitelist.snapshot(credential)
+            snapshot = self._whitelist.snapshot(tap.credential)
         except WhitelistReadError as error:
             log.error("the whitelist can't be read, denying: %s", error)
-            trace = (RuleTrace("whitelist_readable", str(error), RuleResult.FAIL),)
-            return Deny(Reason.WHITELIST_UNAVAILABLE, None, trace), self._whitelist.revision
-        mode = self._doors.status(door.id).mode
-        request = AccessRequest(credential, point, door, mode)
-        decision = policy.decide(request, snapshot, Moment(stamp, self._site.zone))
-        return self._in_time(decision, stamp), snapshot.revision
+            deny = Deny(Reason.WHITELIST_UNAVAILABLE, None, (LIST_UNREADABLE.line(),))
+            return Ruling(deny, AccessRequest(tap.credential, point, door), _NO_LIST)
+        status = self._doors.status(door.id)
+        situation = self._memory.situation(tap, point, door, snapshot, status)
+        request = AccessRequest(tap.credential, point, door, status.mode, situation)
+        now = self._moment(tap)
+        decision = self._in_time(policy.decide(request, snapshot, now), tap.stamp)
+        if isinstance(decision, Deny):
+            with suppress(WhitelistReadError):  # then without its remedies
+                levels = self._whitelist.levels().values()
+                decision = explained(decision, request, snapshot, now, levels)
+        return Ruling(decision, request, snapshot)
+
+    def _moment(self, tap: Tap) -> Moment:
+        return Moment(tap.stamp, self._site.zone)
+
+    def needs(self, access_point_id: AccessPointId, shown: Presented) -> Needs:
+        """Whether the card should wait for a PIN: only where all that is asked before it is met,
+        so that nobody types a PIN for a card that will not open anyway."""
+        point = self._site.access_points[access_point_id]
+        tap = Tap(access_point_id, shown.credential, shown.stamp)
+        decision = self.rule(tap, point, self._site.doors[point.door_id]).decision
+        waits = isinstance(decision, Deny) and decision.trace[-1] == PIN_MISSING.line()
+        return Needs.PIN if waits else Needs.NOTHING
 
     def _in_time(self, decision: Decision, stamp: Stamp) -> Decision:
         """A grant whose turn came too late is a denial, e.g. after a queue behind a dead board."""
         waited_ns = self._clock.monotonic_ns() - stamp.monotonic_ns
         if isinstance(decision, Deny) or waited_ns <= MAX_WAIT_NS:
             return decision
-        waited_s = str(waited_ns // NS_PER_S)
-        saw = RuleTrace("tap_in_time", f"waited {waited_s} s", RuleResult.FAIL)
-        trace, detail = (*decision.trace, saw), (("waited_s", waited_s),)
-        return Deny(Reason.TAP_TOO_OLD, decision.person, trace, detail)
+        saw = WAITED_TOO_LONG.line(waited_ns // NS_PER_S)
+        return Deny(Reason.TAP_TOO_OLD, decision.person, (*decision.trace, saw), saw.facts)
+
+    # --------------------------------------------------- what a decision changes and whom it calls
+
+    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap, point: AccessPoint) -> None:
+        if deny.reason is Reason.SECOND_PERSON_REQUIRED and deny.person is not None:
+            self._memory.waits(point, deny.person, tap.stamp)
+        if deny.reason is Reason.ON_WATCH_LIST:
+            self._happened(AlarmKind.WATCH_LIST, point, deny.person)
+        if under_duress(ruling.request, ruling.snapshot):
+            self._happened(AlarmKind.DURESS, point, deny.person)
+
+    def _after_grant(self, grant: Grant, ruling: Ruling, tap: Tap, point: AccessPoint) -> None:
+        self._memory.admitted(point, grant.person, tap.stamp)
+        if ruling.counted:
+            self._memory.take_use(self._journal.credential_ref(tap.credential).digest)
+        if grant.duress:
+            self._happened(AlarmKind.DURESS, point, grant.person)
+        if any(t.rule == "anti_passback" and t.result is RuleResult.WARN for t in grant.trace):
+            self._happened(AlarmKind.ANTI_PASSBACK, point, grant.person)
+
+    def _happened(self, kind: AlarmKind, point: AccessPoint, person: Person | None) -> None:
+        """An alarm about a moment: over at once, and it stays until someone has seen it."""
+        who = "" if person is None else f"{person.id} {person.place}".strip()
+        self._alarms.signal(kind, point.id, active=True, detail=who)
+        self._alarms.signal(kind, point.id, active=False)
+
+    # ------------------------------------------------------------------- journal, lock, outcome
 
     async def _deny(self, event: AccessDenied, tap: Tap, point: AccessPoint) -> None:
         """Nothing opens, so nothing is at stake: what the disk refuses now is recorded later."""
@@ -165,18 +228,19 @@ class TapPath:
             case JournalError():
                 self._recorder.record(event, tap.stamp)
 
-    async def _grant(self, event: AccessGranted, tap: Tap, point: AccessPoint, door: Door) -> None:
+    async def _grant(self, event: AccessGranted, ruling: Ruling, tap: Tap, door: Door) -> None:
         """Durable first, within the door's deadline; then the lock; then what came of it."""
+        point = ruling.request.access_point
         write = self._writes.create_task(self._append(event, tap.stamp), name=f"grant {point.id}")
         await asyncio.wait({write}, timeout=door.commit_deadline_ms / 1000)
         if write.done() and isinstance(seq := write.result(), int):
             self._pictures.request(seq, point.camera_ids, tap.stamp)
             outcome = await self._unlock(event, seq)
-            self._record_outcome(event, seq, outcome)
+            self._record_outcome(event, ruling, seq, outcome)
             self._on_time_again(door)
             return
         opened = await self._apply_fail_policy(event, door)
-        self._start(self._settle(write, event, tap, point, opened), f"late grant {point.id}")
+        self._start(self._settle(write, event, ruling, tap, opened), f"late grant {point.id}")
 
     # ------------------------------------------------------- when the journal is late or fails
 
@@ -202,21 +266,23 @@ class TapPath:
         self,
         write: asyncio.Task[int | JournalError],
         event: AccessGranted,
+        ruling: Ruling,
         tap: Tap,
-        point: AccessPoint,
         outcome: Outcome,
     ) -> None:
         """The journal tells in the end what really happened: a late grant with its outcome, or,
         where the write failed, the grant that opened, or the denial that it became."""
         match await write:
             case int(seq):
-                self._pictures.request(seq, point.camera_ids, tap.stamp)
-                self._record_outcome(event, seq, outcome, "decided by the door's fail policy")
+                self._pictures.request(seq, ruling.request.access_point.camera_ids, tap.stamp)
+                detail = "decided by the door's fail policy"
+                self._record_outcome(event, ruling, seq, outcome, detail)
             case JournalError() as error if outcome is Outcome.UNLOCKED:
                 log.error("a grant opened before it was recorded: %s", error)
                 self._recorder.record(replace(event, recorded_late=True), tap.stamp)
             case JournalError() as error:
                 log.error("a grant was refused, it could not be recorded: %s", error)
+                self._give_back(event, ruling)
                 self._recorder.record(self._refused(event), tap.stamp)
 
     # -------------------------------------------------------------------------------- steps
@@ -231,17 +297,35 @@ class TapPath:
             return error
 
     async def _unlock(self, event: AccessGranted, seq: int) -> Outcome:
-        cause = Cause(CauseKind.TAP, str(seq))
-        return await self._doors.unlock(event.door_id, cause, event.unlock_s)
-
-    def _record_outcome(
-        self, event: AccessGranted, seq: int, outcome: Outcome, detail: str = ""
-    ) -> None:
-        self._recorder.record(
-            AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail)
+        door = self._site.doors[event.door_id]
+        passage = Passage(event.person_id, event.access_point_id, seq, event.direction)
+        return await self._doors.unlock(
+            event.door_id,
+            Cause(CauseKind.TAP, str(seq)),
+            event.unlock_s,
+            passage=passage,
+            extra_held_s=max(0.0, event.unlock_s - door.unlock_s),
         )
 
-    def _granted(self, grant: Grant, revision: int, tap: Tap, point: AccessPoint) -> AccessGranted:
+    def _record_outcome(
+        self, event: AccessGranted, ruling: Ruling, seq: int, outcome: Outcome, detail: str = ""
+    ) -> None:
+        opened = outcome is Outcome.UNLOCKED
+        used = event.credential.digest if ruling.counted and opened else ""
+        if opened:
+            self._on_admitted(event.door_id, seq)
+        else:
+            self._give_back(event, ruling)
+        self._recorder.record(
+            AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail, used)
+        )
+
+    def _give_back(self, event: AccessGranted, ruling: Ruling) -> None:
+        """A use that was counted for a door that did not open."""
+        if ruling.counted:
+            self._memory.give_back_use(event.credential.digest)
+
+    def _granted(self, grant: Grant, ruling: Ruling, tap: Tap, point: AccessPoint) -> AccessGranted:
         return AccessGranted(
             access_point_id=point.id,
             door_id=point.door_id,
@@ -251,27 +335,29 @@ class TapPath:
             place=grant.person.place,
             level_id=grant.level_id,
             unlock_s=grant.unlock_s,
-            whitelist_revision=revision,
+            whitelist_revision=ruling.snapshot.revision,
             trace=grant.trace,
+            duress=grant.duress,
+            companion_id=accompanied_by(ruling.request, ruling.snapshot, self._moment(tap)),
         )
 
-    def _denied(self, deny: Deny, revision: int, tap: Tap, point: AccessPoint) -> AccessDenied:
+    def _denied(self, deny: Deny, ruling: Ruling, tap: Tap, point: AccessPoint) -> AccessDenied:
         return AccessDenied(
             access_point_id=point.id,
             door_id=point.door_id,
             direction=point.direction,
             credential=self._journal.credential_ref(tap.credential),
             reason=deny.reason,
-            whitelist_revision=revision,
+            whitelist_revision=ruling.snapshot.revision,
             trace=deny.trace,
             person_id=None if deny.person is None else deny.person.id,
             place="" if deny.person is None else deny.person.place,
             detail=deny.detail,
+            remedies=deny.remedies,
         )
 
     def _refused(self, event: AccessGranted) -> AccessDenied:
         """The grant that its door's fail policy turned into a denial."""
-        saw = RuleTrace("journal_durable", "not on disk in time", RuleResult.FAIL)
         return AccessDenied(
             access_point_id=event.access_point_id,
             door_id=event.door_id,
@@ -279,7 +365,7 @@ class TapPath:
             credential=event.credential,
             reason=Reason.JOURNAL_UNAVAILABLE,
             whitelist_revision=event.whitelist_revision,
-            trace=(*event.trace, saw),
+            trace=(*event.trace, NOT_DURABLE.line()),
             person_id=event.person_id,
             place=event.place,
         )
@@ -287,26 +373,34 @@ class TapPath:
     # ------------------------------------------------------------------- queues and their tasks
 
     def present(self, access_point_id: AccessPointId, shown: Presented) -> None:
-        """Take a presentation from a reader; returns at once. Past the cap it is not decided, and
-        an alarm says so: whoever floods a reader gets no door."""
+        """Take a presentation from a reader; returns at once. Where no PIN is ever asked for, it
+        waits for none."""
+        if not self._keypads.card(access_point_id, shown):
+            self._put(Tap(access_point_id, shown.credential, shown.stamp))
+
+    def key(self, access_point_id: AccessPointId, pressed: KeyPressed) -> None:
+        """Take a key from a reader with a keypad; returns at once."""
+        self._keypads.key(access_point_id, pressed)
+
+    def _put(self, tap: Tap) -> None:
+        """Into its queue. Past the cap a tap is not decided, and an alarm says so: whoever floods a
+        reader gets no door."""
         if self._ending:
             return
         try:
-            self._queues[access_point_id].put_nowait(
-                Tap(access_point_id, shown.credential, shown.stamp)
-            )
+            self._queues[tap.access_point_id].put_nowait(tap)
         except asyncio.QueueFull:
-            if access_point_id in self._flooded:
+            if tap.access_point_id in self._flooded:
                 return
-            self._flooded.add(access_point_id)
+            self._flooded.add(tap.access_point_id)
             detail = f"more than {MAX_WAITING_TAPS} taps waiting; further ones are not decided"
-            self._alarms.signal(
-                AlarmKind.READER_FLOODED, access_point_id, active=True, detail=detail
-            )
+            about = tap.access_point_id
+            self._alarms.signal(AlarmKind.READER_FLOODED, about, active=True, detail=detail)
 
     async def run(self) -> None:
         """Handle taps, for ever; one task an access point."""
         async with self._writes:
+            self._writes.create_task(self._keypads.run(), name="keypads")
             for point_id, queue in self._queues.items():
                 self._writes.create_task(self._serve(point_id, queue), name=f"taps {point_id}")
 

@@ -7,7 +7,7 @@ is in order wherever it leads, and meanwhile they count nowhere, for nobody know
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gatewayd.domain.events import PersonPassed
@@ -57,6 +57,18 @@ class Places:
     def inside(self, area_id: AreaId) -> int:
         """How many are in the area, the neutral ones left out."""
         return self.counts.get(area_id, 0)
+
+
+def gathered(people: Iterable[tuple[PersonId, Seen]]) -> Places:
+    """The places of all these people at once, each once: in the time that one bucket takes."""
+    buckets: list[dict[PersonId, Seen]] = [{} for _ in range(BUCKETS)]
+    counts: Counter[AreaId] = Counter()
+    for person_id, seen in people:
+        buckets[_bucket(person_id)][person_id] = seen
+        area_id = _counted_in(seen)
+        if area_id is not None:
+            counts[area_id] += 1
+    return Places(counts, tuple(buckets))
 
 
 def crossed(door: Door, direction: Direction) -> tuple[AreaId | None, AreaId | None]:

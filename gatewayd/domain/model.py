@@ -332,6 +332,16 @@ class AccessPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Who goes through a door, and which way, once it opens on the grant at `decision_seq`."""
+
+    person_id: PersonId
+    access_point_id: AccessPointId
+    decision_seq: int
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
 class Tap:
     """One presentation of a credential at an access point, at the moment the last byte came in.
 

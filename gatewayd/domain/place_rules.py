@@ -11,6 +11,7 @@ from gatewayd.domain.model import (
     Companion,
     DoorMode,
     Excess,
+    PersonId,
     Reason,
     RuleResult,
     RuleTrace,
@@ -219,6 +220,15 @@ def two_person(case: Case) -> RuleTrace | None:
     if first is None:
         return FIRST.line(f"{case.request.door.two_person_s:g}")
     return SECOND.line(first.person_id)
+
+
+def company(case: Case) -> PersonId | None:
+    """Who has to be there for this case, and is: the first of two people, else the escort."""
+    first = _first_of_two(case)
+    if first is not None:
+        return first.person_id
+    escorting = _another(case.request.situation.companion, case)
+    return escorting.person_id if case.person.needs_escort and escorting is not None else None
 
 
 def _first_of_two(case: Case) -> Companion | None:

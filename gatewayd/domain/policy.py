@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatewayd.domain import credential_rules, place_rules
+from gatewayd.domain import credential_rules, path_rules, place_rules
 from gatewayd.domain.credential_rules import (
     clock_believable,
     credential_active,
@@ -26,6 +26,7 @@ from gatewayd.domain.model import (
     Decision,
     Deny,
     Grant,
+    PersonId,
     PinCheck,
     RuleResult,
     RuleTrace,
@@ -34,6 +35,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.place_rules import (
     access_level,
     anti_passback,
+    company,
     door_mode,
     escort,
     in_schedule,
@@ -71,7 +73,7 @@ RULES: tuple[tuple[str, Callable[[Case], RuleTrace | None]], ...] = (
 # All that the rules can say: each has its text in every language, and its place in the reference.
 SENTENCES: tuple[Sentence, ...] = tuple(
     said
-    for room in (credential_rules, place_rules)
+    for room in (credential_rules, place_rules, path_rules)
     for said in vars(room).values()
     if isinstance(said, Sentence)
 )
@@ -108,3 +110,8 @@ def under_duress(request: AccessRequest, snapshot: Snapshot) -> bool:
     to try a door that they have no right to."""
     by_card = snapshot.record is not None and snapshot.record.duress
     return by_card or request.situation.pin is PinCheck.DURESS
+
+
+def accompanied_by(request: AccessRequest, snapshot: Snapshot, now: Moment) -> PersonId | None:
+    """Whom a grant of the same arguments counted on: the first of two people, or the escort."""
+    return company(case_of(request, snapshot, now))

@@ -13,8 +13,9 @@ from typing import Any
 
 import aiosqlite
 
+from gatewayd.domain.area import Seen
 from gatewayd.domain.events import Stream
-from gatewayd.domain.model import DoorId, DoorMode
+from gatewayd.domain.model import AreaId, DoorId, DoorMode, PersonId, Stamp
 from gatewayd.domain.ports import JournalEntry, JournalError
 from gatewayd.store import sqlite
 from gatewayd.store.chain import first_hash
@@ -40,6 +41,9 @@ _OPEN_ALARMS = """WHERE seq IN (
     SELECT raised_seq FROM alarm WHERE acknowledged_seq IS NULL OR cleared_seq IS NULL
     UNION ALL SELECT acknowledged_seq FROM alarm WHERE cleared_seq IS NULL
     UNION ALL SELECT cleared_seq FROM alarm WHERE acknowledged_seq IS NULL) ORDER BY seq"""
+_WHEREABOUTS = """SELECT w.person_id, w.area_id, w.neutral, e.boot, e.mono_ns, e.wall_ms, e.trusted
+    FROM whereabouts w LEFT JOIN event e ON e.seq = w.seq"""
+_NEVER = Stamp("", 0, 0, wall_trusted=False)
 
 
 class JournalReader:
@@ -119,6 +123,16 @@ class JournalReader:
         rows = await self._read("SELECT door_id, mode FROM door_mode")
         return {DoorId(door): DoorMode(mode) for door, mode in rows}
 
+    async def whereabouts(self) -> list[tuple[PersonId, Seen]]:
+        """Everyone of whom a passage is known. One whose event is gone is neutral: nobody can tell
+        any more when it was."""
+        rows = await self._read(_WHEREABOUTS)
+        return [(PersonId(person), _seen_of(*rest)) for person, *rest in rows]
+
+    async def credential_uses(self) -> dict[str, int]:
+        """How often each pass with limited uses has opened a door, by its digest."""
+        return dict(await self._read("SELECT digest, used FROM credential_use"))
+
     async def command(self, command_id: str) -> CommandRow | None:
         rows = await self._read("SELECT * FROM command WHERE command_id = ?", command_id)
         return CommandRow(*rows[0]) if rows else None
@@ -166,3 +180,17 @@ class JournalReader:
             return list(await self._reader.execute_fetchall(sql, values))
         except sqlite3.Error as error:
             raise JournalError(sqlite.explain(self._path, "read", error)) from error
+
+
+def _seen_of(
+    area_id: str | None,
+    neutral: int,
+    boot: str | None,
+    mono_ns: int,
+    wall_ms: int,
+    trusted: int,
+) -> Seen:
+    where = None if area_id is None else AreaId(area_id)
+    if boot is None:
+        return Seen(where, _NEVER, neutral=True)
+    return Seen(where, Stamp(boot, mono_ns, wall_ms, bool(trusted)), bool(neutral))

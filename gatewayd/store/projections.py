@@ -5,9 +5,10 @@ A projection can always be made anew from the events; it spares reading them all
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from gatewayd.domain.events import (
+    AccessOutcome,
     AlarmAcknowledged,
     AlarmCleared,
     AlarmRaised,
@@ -16,7 +17,9 @@ from gatewayd.domain.events import (
     DesiredApplied,
     DoorModeChanged,
     Event,
+    PersonPassed,
     PictureStored,
+    WhereaboutsForgiven,
 )
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -28,6 +31,14 @@ _COUNTER = """INSERT INTO command_counter VALUES (?, ?)
     ON CONFLICT (kid) DO UPDATE SET counter = max(counter, excluded.counter)"""
 _DESIRED = """INSERT INTO desired VALUES (1, ?, ?)
     ON CONFLICT (only_row) DO UPDATE SET revision = excluded.revision, seq = excluded.seq"""
+_USE = """INSERT INTO credential_use VALUES (?, 1)
+    ON CONFLICT (digest) DO UPDATE SET used = used + 1"""
+_PASSED = """INSERT INTO whereabouts VALUES (?, ?, 0, ?) ON CONFLICT (person_id)
+    DO UPDATE SET area_id = excluded.area_id, neutral = 0, seq = excluded.seq"""
+_FORGIVE_ONE = """INSERT INTO whereabouts VALUES (?, NULL, 1, ?)
+    ON CONFLICT (person_id) DO UPDATE SET neutral = 1"""
+_FORGIVE_IN = """UPDATE whereabouts SET neutral = 1
+    WHERE (?1 IS NULL OR person_id = ?1) AND (?2 IS NULL OR area_id = ?2)"""
 
 
 def statements(event: Event, seq: int) -> list[Statement]:
@@ -67,8 +78,27 @@ def statements(event: Event, seq: int) -> list[Statement]:
             # a revision that counts as applied and doors that are not locked down.
             modes = [(_MODE, (door, mode.value, seq)) for door, mode in event.doors]
             return [(_DESIRED, (event.revision, seq)), *modes]
+        case AccessOutcome() | PersonPassed() | WhereaboutsForgiven():
+            return _of_places(event, seq)
         case PictureStored():
             picture = (event.camera_id, event.name, event.sha256, event.size, event.age_ms)
             return [(_PICTURE, (seq, event.for_seq, *picture))]
         case _:
             return []
+
+
+def _of_places(
+    event: AccessOutcome | PersonPassed | WhereaboutsForgiven, seq: int
+) -> list[Statement]:
+    """As `domain.area` folds them, and a pass's uses."""
+    match event:
+        case AccessOutcome():
+            return [(_USE, (event.used,))] if event.used else []
+        case PersonPassed():
+            return [(_PASSED, (event.person_id, event.entered, seq))]
+        case WhereaboutsForgiven(person_id=str(person_id), area_id=None):
+            return [(_FORGIVE_ONE, (person_id, seq))]
+        case WhereaboutsForgiven():
+            return [(_FORGIVE_IN, (event.person_id, event.area_id))]
+        case _ as never:
+            assert_never(never)

@@ -1,0 +1,239 @@
+"""What the box remembers between taps: who is where, who waits at which door, how often a pass was
+used, how many wrong PINs were typed. Owns these folds; must not decide (the rules do) nor open.
+
+The facts go into `Situation`, so that a decision stays a function of its arguments. What must
+outlast a restart is journaled (`area.passed`, `area.forgiven`, the uses in `access.outcome`) and
+comes back through `restore`; the rest is a matter of seconds and starts empty, which admits nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gatewayd.domain import area, company, keypad
+from gatewayd.domain.area import Places, Seen
+from gatewayd.domain.company import Company
+from gatewayd.domain.events import Cause, Event, PersonPassed, WhereaboutsForgiven
+from gatewayd.domain.keypad import Tries
+from gatewayd.domain.model import (
+    AccessPoint,
+    AccessPointId,
+    AlarmKind,
+    Area,
+    AreaId,
+    Credential,
+    CredentialKind,
+    Door,
+    DoorId,
+    Passage,
+    Person,
+    PersonId,
+    PinCheck,
+    Situation,
+    Snapshot,
+    Stamp,
+    Tap,
+)
+from gatewayd.domain.pin import access_code, check_pin
+from gatewayd.domain.ports import DoorStatus, Journal
+
+
+class Signals(Protocol):
+    """The alarm desk, as far as this room needs it."""
+
+    def signal(self, kind: AlarmKind, about: str, *, active: bool, detail: str = "") -> None: ...
+
+
+class Keeps(Protocol):
+    """The recorder, as far as this room needs it."""
+
+    def record(self, event: Event, stamp: Stamp | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TryLimit:
+    """So many wrong PINs in a row (GB 50396: at most 5), and a reader compares none for so long."""
+
+    wrong: int = 5
+    pause_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLayout:
+    """What of the settings this room needs. `pin_key` is the site's own secret; without one no PIN
+    is ever right."""
+
+    doors: Mapping[DoorId, Door]
+    areas: Mapping[AreaId, Area] = field(default_factory=dict)
+    tries: TryLimit = TryLimit()
+    pin_key: bytes | None = field(default=None, repr=False)
+
+
+class SiteMemory:
+    """One for the box. All methods return at once, but for `forgive`, which waits for the disk."""
+
+    def __init__(
+        self, layout: SiteLayout, journal: Journal, recorder: Keeps, alarms: Signals
+    ) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._recorder = recorder
+        self._alarms = alarms
+        self._places = Places()
+        self._company = Company()
+        self._uses: dict[str, int] = {}
+        self._tries: dict[AccessPointId, Tries] = {}
+        self._odd: set[tuple[AlarmKind, AreaId]] = set()
+
+    def restore(self, people: Iterable[tuple[PersonId, Seen]], uses: Mapping[str, int]) -> None:
+        """What was journaled before the restart; `uses` by the digest of the credential."""
+        self._places = area.gathered(people)
+        self._uses = dict(uses)
+        for each in self._layout.areas.values():
+            self._judge_count(each)
+
+    # ------------------------------------------------------------------ what a decision asks for
+
+    def situation(
+        self, tap: Tap, point: AccessPoint, door: Door, snapshot: Snapshot, status: DoorStatus
+    ) -> Situation:
+        """The facts of this moment. Counts a wrong PIN, so ask once a tap."""
+        left, entered = area.crossed(door, point.direction)
+        entering = None if entered is None else self._layout.areas[entered]
+        person, way = snapshot.person, (door.id, point.direction)
+        now_ns = tap.stamp.monotonic_ns
+        return Situation(
+            pin=self._check_pin(tap, person),
+            used=self._used(tap, snapshot),
+            entering=entering,
+            leaving=None if left is None else self._layout.areas[left],
+            whereabouts=None if person is None else self._whereabouts(person.id, tap.stamp),
+            inside=0 if entered is None else self._places.inside(entered),
+            blocked_by=status.blocked_by,
+            companion=self._company.companion(way, now_ns),
+            waiting=self._company.waiting(way, now_ns),
+        )
+
+    def _whereabouts(self, person_id: PersonId, now: Stamp) -> area.Whereabouts | None:
+        return area.whereabouts(self._places, person_id, now)
+
+    def _used(self, tap: Tap, snapshot: Snapshot) -> int:
+        """How often a pass has opened a door; asked only for those that may not always."""
+        if snapshot.record is None or snapshot.record.uses is None:
+            return 0
+        return self._uses.get(self._journal.credential_ref(tap.credential).digest, 0)
+
+    def code(self, digits: str) -> Credential | None:
+        """The credential that the digits alone are; None where the site has no key for PINs."""
+        key = self._layout.pin_key
+        return None if key is None else access_code(key, digits)
+
+    def _check_pin(self, tap: Tap, person: Person | None) -> PinCheck:
+        """What was typed, compared and counted. A code that alone should open is looked up in the
+        list, and counts as a wrong one where nobody has it."""
+        alone = tap.credential.kind is CredentialKind.PIN
+        if tap.pin is None and not alone:
+            return PinCheck.NOT_TYPED
+        now_ns, point = tap.stamp.monotonic_ns, tap.access_point_id
+        tries = self._tries.get(point, Tries())
+        if keypad.locked_out(tries, now_ns):
+            return PinCheck.LOCKED_OUT
+        found = PinCheck.NOT_TYPED
+        if not alone:
+            key = self._layout.pin_key
+            known = person is not None and key is not None
+            found = check_pin(person, key, tap.pin) if known else PinCheck.WRONG
+        right = person is not None if alone else found in {PinCheck.RIGHT, PinCheck.DURESS}
+        self._count_try(point, tries, right=right, now_ns=now_ns)
+        return found
+
+    def _count_try(self, point: AccessPointId, tries: Tries, *, right: bool, now_ns: int) -> None:
+        limit = self._layout.tries
+        self._tries[point], due = keypad.tried(
+            tries, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
+        )
+        if due:
+            detail = f"{limit.wrong} wrong in a row; nothing typed counts for {limit.pause_s:g} s"
+            self._happened(AlarmKind.WRONG_TRIES, point, detail)
+
+    def _happened(self, kind: AlarmKind, about: str, detail: str) -> None:
+        """An alarm about a moment: over at once, and it stays until someone has seen it."""
+        self._alarms.signal(kind, about, active=True, detail=detail)
+        self._alarms.signal(kind, about, active=False)
+
+    # ------------------------------------------------------------------- what comes of decisions
+
+    def admitted(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
+        """After a grant."""
+        way = (point.door_id, point.direction)
+        self._company = company.admitted(self._company, way, person, stamp.monotonic_ns)
+
+    def waits(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
+        """After a denial for the want of a second person only."""
+        way = (point.door_id, point.direction)
+        self._company = company.waits(self._company, way, person, stamp.monotonic_ns)
+
+    def take_use(self, digest: str) -> None:
+        """A grant counts before its door opens: a pass shown at two gates at once opens one."""
+        self._uses[digest] = self._uses.get(digest, 0) + 1
+
+    def give_back_use(self, digest: str) -> None:
+        """The door did not open after all."""
+        self._uses[digest] -= 1
+
+    def passed(self, passage: Passage, door_id: DoorId, stamp: Stamp) -> None:
+        """Someone with a grant went through: their area changes now, not when it was given."""
+        door = self._layout.doors[door_id]
+        left, entered = area.crossed(door, passage.direction)
+        if left is None and entered is None:
+            return
+        event = PersonPassed(
+            passage.person_id, door_id, passage.access_point_id, passage.decision_seq, left, entered
+        )
+        self._recorder.record(event, stamp)
+        self._places = area.moved(self._places, event, stamp)
+        for area_id in (left, entered):
+            if area_id is not None:
+                self._judge_count(self._layout.areas[area_id])
+
+    def _judge_count(self, where: Area) -> None:
+        """An area that is over its limit or under its minimum: an alarm for as long as it is so."""
+        inside = self._places.inside(where.id)
+        crowd = f"{inside} inside, at most {where.maximum}"
+        few = f"{inside} inside, at least {where.minimum} together"
+        self._set(AlarmKind.AREA_OVER_LIMIT, where.id, area.over_limit(where, inside), crowd)
+        self._set(AlarmKind.AREA_UNDER_MINIMUM, where.id, area.under_minimum(where, inside), few)
+
+    def _set(self, kind: AlarmKind, area_id: AreaId, active: bool, detail: str) -> None:
+        if active is ((kind, area_id) in self._odd):
+            return
+        (self._odd.add if active else self._odd.discard)((kind, area_id))
+        self._alarms.signal(kind, area_id, active=active, detail=detail if active else "")
+
+    # ---------------------------------------------------------------------- what operators ask for
+
+    @property
+    def areas(self) -> Mapping[AreaId, Area]:
+        return self._layout.areas
+
+    def inside(self, area_id: AreaId) -> list[tuple[PersonId, Seen]]:
+        """Who is in the area, for a head count; in no order."""
+        return [
+            (person, seen)
+            for person, seen in self._places.everyone()
+            if seen.area_id == area_id and not seen.neutral
+        ]
+
+    async def forgive(
+        self, person_id: PersonId | None, area_id: AreaId | None, cause: Cause, stamp: Stamp
+    ) -> int:
+        """The person, or everyone in the area, or simply everyone is neutral until their next
+        passage. Returns the journal's seq; raises JournalError, and nothing has changed then."""
+        event = WhereaboutsForgiven(person_id, area_id, cause)
+        seq = await self._journal.append(event, stamp)
+        self._places = area.forgiven(self._places, person_id, area_id, stamp)
+        for each in self._layout.areas.values():
+            self._judge_count(each)
+        return seq
