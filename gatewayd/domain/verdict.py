@@ -71,6 +71,11 @@ def _line_of(sentence: Sentence) -> Callable[..., RuleTrace]:
             raise ValueError(f"{rule}.{saw} has more than three blanks")
 
 
+# What the tap's path says where no rule can decide.
+LIST_UNREADABLE = Sentence("whitelist_readable", "unreadable", (), Reason.WHITELIST_UNAVAILABLE)
+NOT_DURABLE = Sentence("journal_durable", "late", (), Reason.JOURNAL_UNAVAILABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """All that a rule may look at; made by `case_of`.
