@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gatewayd.clock import SystemClock
@@ -38,8 +38,13 @@ def records(credentials: int, door: str = "main-gate") -> Iterator[dict[str, obj
 
 
 def chunks(credentials: int) -> Iterator[bytes]:
+    return chunks_of(records(credentials))
+
+
+def chunks_of(records: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    """The records as a list's lines, some in each chunk."""
     lines: list[bytes] = []
-    for record in records(credentials):
+    for record in records:
         lines.append(json.dumps(record).encode() + b"\n")
         if len(lines) == LINES_A_CHUNK:
             yield b"".join(lines)

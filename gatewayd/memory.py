@@ -35,6 +35,7 @@ from gatewayd.domain.model import (
     Snapshot,
     Stamp,
     Tap,
+    Whereabouts,
 )
 from gatewayd.domain.pin import access_code, check_pin
 from gatewayd.domain.ports import DoorStatus, Journal
@@ -116,7 +117,7 @@ class SiteMemory:
             waiting=self._company.waiting(way, now_ns),
         )
 
-    def _whereabouts(self, person_id: PersonId, now: Stamp) -> area.Whereabouts | None:
+    def _whereabouts(self, person_id: PersonId, now: Stamp) -> Whereabouts | None:
         return area.whereabouts(self._places, person_id, now)
 
     def _used(self, tap: Tap, snapshot: Snapshot) -> int:
@@ -143,8 +144,9 @@ class SiteMemory:
         found = PinCheck.NOT_TYPED
         if not alone:
             key = self._layout.pin_key
-            known = person is not None and key is not None
-            found = check_pin(person, key, tap.pin) if known else PinCheck.WRONG
+            found = PinCheck.WRONG
+            if person is not None and key is not None:
+                found = check_pin(person, key, tap.pin)
         right = person is not None if alone else found in {PinCheck.RIGHT, PinCheck.DURESS}
         self._count_try(point, tries, right=right, now_ns=now_ns)
         return found

@@ -110,9 +110,19 @@ class PictureView(View):
 
 
 class TraceView(View):
+    """What one rule saw: the text `trace.<rule>.<saw>` with the facts in its blanks."""
+
     rule: str
     saw: str
     result: RuleResult
+    facts: dict[str, str]
+
+
+class RemedyView(View):
+    """A change that would have helped: the text `remedy.<change>` with the facts in its blanks."""
+
+    change: str
+    facts: dict[str, str]
 
 
 class EntryView(View):
@@ -138,6 +148,9 @@ class EntryView(View):
 
 class EntryDetail(EntryView):
     trace: list[TraceView] = Field(description="Each rule that was tried, in order.")
+    remedies: list[RemedyView] = Field(
+        description="All of them together would have made a denial a grant."
+    )
 
 
 class EntryPage(View):

@@ -6,7 +6,7 @@ Owns the making of views. Must not change anything, and shows no phone number an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from gatewayd.console.deps import ConsoleDeps
@@ -20,13 +20,14 @@ from gatewayd.console.models import (
     Named,
     PersonView,
     PictureView,
+    RemedyView,
     StateView,
     TraceView,
     WhitelistView,
 )
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Outcome
-from gatewayd.domain.model import Person, PersonId, Reason
+from gatewayd.domain.model import Facts, Person, PersonId, Reason, RuleTrace
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
 from gatewayd.store.rows import PictureRow
 
@@ -65,12 +66,32 @@ class Views:
         ]
 
     async def entry_detail(self, entry: JournalEntry) -> EntryDetail | None:
-        """With the trace; None where the entry is no decision."""
+        """With the trace and the remedies; None where the entry is no decision."""
         views = await self.entries([entry])
         if not views or not isinstance(entry.event, AccessGranted | AccessDenied):
             return None
-        trace = [TraceView(rule=t.rule, saw=t.saw, result=t.result) for t in entry.event.trace]
-        return EntryDetail(**dict(views[0]), trace=trace)
+        event = entry.event
+        names = self._people_in(event.trace)
+        trace = [
+            TraceView(rule=t.rule, saw=t.saw, result=t.result, facts=self._facts(t.facts, names))
+            for t in event.trace
+        ]
+        remedies = [
+            RemedyView(change=remedy.change, facts=self._facts(remedy.facts))
+            for remedy in (event.remedies if isinstance(event, AccessDenied) else ())
+        ]
+        return EntryDetail(**dict(views[0]), trace=trace, remedies=remedies)
+
+    def _facts(self, facts: Facts, people: Mapping[str, str] | None = None) -> dict[str, str]:
+        """As a sentence needs them: doors and people by their names, where there are any."""
+        names = {"door": self.doors, "other_door": self.doors, "person": people or {}}
+        return {fact: names.get(fact, {}).get(value, value) for fact, value in facts}
+
+    def _people_in(self, trace: Iterable[RuleTrace]) -> dict[str, str]:
+        """The names of the people whom the trace is about."""
+        facts = (fact for line in trace for fact in line.facts)
+        ids = {PersonId(value) for fact, value in facts if fact == "person"}
+        return {person.id: person.name for person in self._listed(ids).values()}
 
     async def _outcomes(self, decisions: Sequence[JournalEntry]) -> dict[int, Outcome]:
         """By the decision's seq. Most come with one question; a page that leaves out other doors'
@@ -98,6 +119,9 @@ class Views:
             for entry in decisions
             if isinstance(entry.event, AccessGranted | AccessDenied) and entry.event.person_id
         }
+        return self._listed(ids)
+
+    def _listed(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
         try:
             return self._deps.whitelist.people(ids)
         except WhitelistReadError as error:
@@ -121,7 +145,7 @@ class Views:
             wall_trusted=entry.stamp.wall_trusted,
             decision="denied" if denied else "granted",
             reason=event.reason if isinstance(event, AccessDenied) else Reason.GRANTED,
-            detail=dict(event.detail) if isinstance(event, AccessDenied) else {},
+            detail=self._facts(event.detail) if isinstance(event, AccessDenied) else {},
             door=_named(event.door_id, self.doors),
             access_point=_named(event.access_point_id, self._readers),
             direction=event.direction,

@@ -5,8 +5,6 @@ Owns the rules one by one; their order is `gatewayd.domain.policy.RULES`.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from gatewayd.domain.model import (
     CredentialKind,
     CredentialStatus,
@@ -72,7 +70,7 @@ CLOCK_UNTRUSTED = Sentence("clock_believable", "untrusted", (), Reason.CLOCK_UNT
 
 def clock_believable(case: Case) -> RuleTrace:
     """Where a date counts a clock is needed; a box that lost its time must not guess."""
-    if case.now.stamp.wall_trusted:
+    if case.wall_trusted:
         return CLOCK_TRUSTED.line()
     dates = (case.record.valid_from_s, case.record.valid_until_s, _permit_until_s(case))
     if all(date is None for date in dates):
@@ -88,7 +86,7 @@ def valid_from(case: Case) -> RuleTrace | None:
     start_s = case.record.valid_from_s
     if start_s is None:
         return None
-    return (NOT_BEGUN if case.now.wall_s < start_s else BEGUN).line(start_s)
+    return (NOT_BEGUN if case.wall_s < start_s else BEGUN).line(start_s)
 
 
 NOT_ENDED = Sentence("valid_until", "not_ended", ("valid_until_s",))
@@ -99,7 +97,7 @@ def valid_until(case: Case) -> RuleTrace | None:
     end_s = case.record.valid_until_s
     if end_s is None:
         return None
-    return (ENDED if case.now.wall_s >= end_s else NOT_ENDED).line(end_s)
+    return (ENDED if case.wall_s >= end_s else NOT_ENDED).line(end_s)
 
 
 USES_LEFT = Sentence("uses_left", "left", ("used", "uses"))
@@ -107,7 +105,7 @@ USED_UP = Sentence("uses_left", "used_up", ("used", "uses"), Reason.NO_USES_LEFT
 
 
 def uses_left(case: Case) -> RuleTrace | None:
-    uses, used = case.record.uses, case.request.situation.used
+    uses, used = case.record.uses, case.situation.used
     if uses is None:
         return None
     return (USED_UP if used >= uses else USES_LEFT).line(used, uses)
@@ -120,7 +118,7 @@ PERMIT_ENDED = Sentence("permit", "ended", ("permit_until_s",), Reason.PERMIT_EX
 def _permit_until_s(case: Case) -> int | None:
     """When the permit ends, where one counts: at a vehicle's lane, unless the loop says that who
     stands there is on foot."""
-    if not case.request.access_point.vehicle or case.request.situation.vehicle is False:
+    if not case.point.vehicle or case.situation.vehicle is False:
         return None
     return case.record.permit_until_s
 
@@ -129,7 +127,7 @@ def permit(case: Case) -> RuleTrace | None:
     end_s = _permit_until_s(case)
     if end_s is None:
         return None
-    return (PERMIT_ENDED if case.now.wall_s >= end_s else PERMIT_PAID).line(end_s)
+    return (PERMIT_ENDED if case.wall_s >= end_s else PERMIT_PAID).line(end_s)
 
 
 # --------------------------------------------------------------------------------------- PIN
@@ -145,47 +143,42 @@ PIN_NOT_SET = Sentence("pin", "not_set", (), Reason.PIN_MISSING)
 PIN_LOCKED_OUT = Sentence("pin", "locked_out", (), Reason.PIN_LOCKED_OUT)
 
 
+_OF_CODE_ALONE = {
+    Verification.CARD: CARD_MISSING,
+    Verification.PIN: CODE_ENOUGH,
+    Verification.CARD_OR_PIN: CODE_ENOUGH,
+    Verification.CARD_AND_PIN: CARD_MISSING,
+}
+_OF_CHECK = {
+    PinCheck.NOT_TYPED: PIN_MISSING,
+    PinCheck.RIGHT: PIN_RIGHT,
+    PinCheck.WRONG: PIN_WRONG,
+    PinCheck.DURESS: PIN_DURESS,
+    PinCheck.LOCKED_OUT: PIN_LOCKED_OUT,
+}
+_WANTS_PIN = frozenset({Verification.PIN, Verification.CARD_AND_PIN})
+
+
 def pin(case: Case) -> RuleTrace | None:
     """What the access point asks for. A code alone is no card, and a card alone is no code."""
-    code_alone = case.request.credential.kind is CredentialKind.PIN
-    point = case.request.access_point
-    match point.verification:
-        case Verification.CARD | Verification.CARD_AND_PIN if code_alone:
-            return CARD_MISSING.line()
-        case Verification.CARD:
-            return None
-        case Verification.PIN | Verification.CARD_OR_PIN if code_alone:
-            return CODE_ENOUGH.line()
-        case Verification.CARD_OR_PIN:
-            return None
-        case Verification.CARD_AND_PIN if not _pin_hours(case):
-            return CARD_ENOUGH.line(point.pin_schedule)
-        case Verification.PIN | Verification.CARD_AND_PIN:
-            return _typed(case)
-        case _ as never:
-            assert_never(never)
+    verification = case.point.verification
+    if case.request.credential.kind is CredentialKind.PIN:
+        return _OF_CODE_ALONE[verification].line()
+    if verification not in _WANTS_PIN:
+        return None
+    if verification is Verification.CARD_AND_PIN and not _pin_hours(case):
+        return CARD_ENOUGH.line(case.point.pin_schedule)
+    check = case.situation.pin
+    if check is PinCheck.NOT_TYPED and not case.person.pin:
+        return PIN_NOT_SET.line()
+    return _OF_CHECK[check].line()
 
 
 def _pin_hours(case: Case) -> bool:
     """Whether a PIN is asked for now. A schedule that is missing, or a clock that can't tell,
     asks for it."""
-    schedule_id = case.request.access_point.pin_schedule
-    schedule = None if schedule_id is None else case.snapshot.schedules.get(schedule_id)
-    return schedule is None or case.local is None or open_at(schedule, case.snapshot, case.local)
-
-
-def _typed(case: Case) -> RuleTrace:
-    check = case.request.situation.pin
-    match check:
-        case PinCheck.RIGHT:
-            return PIN_RIGHT.line()
-        case PinCheck.DURESS:
-            return PIN_DURESS.line()
-        case PinCheck.LOCKED_OUT:
-            return PIN_LOCKED_OUT.line()
-        case PinCheck.WRONG:
-            return PIN_WRONG.line()
-        case PinCheck.NOT_TYPED:
-            return (PIN_MISSING if case.person.pin else PIN_NOT_SET).line()
-        case _ as never:
-            assert_never(never)
+    local, schedule_id = case.local, case.point.pin_schedule
+    if local is None or schedule_id is None:
+        return True
+    schedule = case.snapshot.schedules.get(schedule_id)
+    return schedule is None or open_at(schedule, case.snapshot, local)

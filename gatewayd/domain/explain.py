@@ -40,6 +40,35 @@ from gatewayd.domain.schedule import Moment, is_open, next_change
 from gatewayd.domain.verdict import case_of, first_open
 
 HORIZON_S = 400 * DAY_S  # nobody is told to come again later than that
+# Every change that is ever named, with the blanks of its text.
+CHANGES: Mapping[str, tuple[str, ...]] = {
+    "add_credential": ("kind",),
+    "take_off_watch_list": (),
+    "activate": (),
+    "set_clock": (),
+    "come_after": ("after_s",),
+    "begin_by": ("by_s",),
+    "extend": ("beyond_s",),
+    "renew_permit": ("beyond_s",),
+    "add_uses": ("uses",),
+    "lift_lockdown": ("door",),
+    "unblock_door": ("door",),
+    "hold_level": ("level",),
+    "come_after_or_hold_level": ("after_s", "level"),
+    "new_level": ("door",),
+    "show_card": (),
+    "type_pin": (),
+    "type_right_pin": (),
+    "wait_for_reader": (),
+    "set_pin": (),
+    "forgive": (),
+    "make_room": ("area", "inside"),
+    "raise_limit": ("area", "maximum"),
+    "close_other_door": ("other_door",),
+    "drive_up": (),
+    "bring_escort": ("seconds",),
+    "bring_second": ("seconds",),
+}
 _NOBODY = PersonId("")
 _ALWAYS = Schedule(ScheduleId(""), "", ((Interval(0, DAY_S),),) * 7)
 _Known = TypeVar("_Known", Whereabouts, Companion)
@@ -100,17 +129,16 @@ def _least(plans: list[tuple[Remedy, ...]]) -> tuple[Remedy, ...]:
     will do."""
     best = min(plans, key=len)
     if len(plans) == 2 and plans[0][1:] == plans[1][1:]:
-        wait, level = plans[0][0], plans[1][0]
-        either = Remedy("come_after_or_hold_level", (*wait.facts, *level.facts))
-        return either, *best[1:]
+        (_, after_s), (_, level_id) = plans[0][0].facts[0], plans[1][0].facts[0]
+        return _remedy("come_after_or_hold_level", after_s, level_id), *best[1:]
     return best
 
 
 # ---------------------------------------------------------------------- a mend for each rule
 
 
-def _remedy(change: str, **facts: object) -> Remedy:
-    return Remedy(change, tuple((name, str(value)) for name, value in facts.items()))
+def _remedy(change: str, *values: object) -> Remedy:
+    return Remedy(change, tuple(zip(CHANGES[change], map(str, values), strict=True)))
 
 
 def _record(asked: _Asked) -> CredentialRecord:
@@ -150,7 +178,7 @@ def _add_credential(asked: _Asked, _deny: Deny) -> list[Mend]:
         person=Person(_NOBODY, ""),
         levels=(),
     )
-    return [(_remedy("add_credential", kind=credential.kind), replace(asked, snapshot=snapshot))]
+    return [(_remedy("add_credential", credential.kind), replace(asked, snapshot=snapshot))]
 
 
 def _take_off_watch_list(asked: _Asked, _deny: Deny) -> list[Mend]:
@@ -177,7 +205,7 @@ def _come_after(asked: _Asked, after_s: int) -> Mend:
         companion=_aged(facts.companion, by_s),
         waiting=_aged(facts.waiting, by_s),
     )
-    return _remedy("come_after", after_s=after_s), later
+    return _remedy("come_after", after_s), later
 
 
 def _aged(known: _Known | None, by_s: int) -> _Known | None:
@@ -192,30 +220,30 @@ def _begin(asked: _Asked, _deny: Deny) -> list[Mend]:
     assert start_s is not None  # noqa: S101  # the rule applied
     if start_s - now_s <= HORIZON_S:
         return [_come_after(asked, start_s)]
-    return [(_remedy("begin_by", by_s=now_s), _with_record(asked, valid_from_s=now_s))]
+    return [(_remedy("begin_by", now_s), _with_record(asked, valid_from_s=now_s))]
 
 
 def _extend(asked: _Asked, _deny: Deny) -> list[Mend]:
     now_s = asked.now.wall_s
     after = _with_record(asked, valid_until_s=now_s + 1)
-    return [(_remedy("extend", beyond_s=now_s), after)]
+    return [(_remedy("extend", now_s), after)]
 
 
 def _add_uses(asked: _Asked, _deny: Deny) -> list[Mend]:
     uses = asked.request.situation.used + 1
-    return [(_remedy("add_uses", uses=uses), _with_record(asked, uses=uses))]
+    return [(_remedy("add_uses", uses), _with_record(asked, uses=uses))]
 
 
 def _renew_permit(asked: _Asked, _deny: Deny) -> list[Mend]:
     now_s = asked.now.wall_s
     after = _with_record(asked, permit_until_s=now_s + 1)
-    return [(_remedy("renew_permit", beyond_s=now_s), after)]
+    return [(_remedy("renew_permit", now_s), after)]
 
 
 def _free_door(asked: _Asked, deny: Deny) -> list[Mend]:
     change = "lift_lockdown" if deny.reason is Reason.DOOR_LOCKED_DOWN else "unblock_door"
     after = _with_request(asked, door_mode=DoorMode.LOCKED)
-    return [(_remedy(change, door=asked.request.door.id), after)]
+    return [(_remedy(change, asked.request.door.id), after)]
 
 
 # -------------------------------------------------------------------------- levels and hours
@@ -270,7 +298,7 @@ def _ever_opens(asked: _Asked, level: AccessLevel) -> bool:
 
 def _hold(asked: _Asked, level: AccessLevel) -> Mend:
     snapshot = replace(asked.snapshot, levels=(*asked.snapshot.levels, level))
-    return _remedy("hold_level", level=level.id), replace(asked, snapshot=snapshot)
+    return _remedy("hold_level", level.id), replace(asked, snapshot=snapshot)
 
 
 def _new_level(asked: _Asked) -> Mend:
@@ -280,7 +308,7 @@ def _new_level(asked: _Asked) -> Mend:
     schedules = {**asked.snapshot.schedules, _ALWAYS.id: _ALWAYS}
     levels = (*asked.snapshot.levels, level)
     snapshot = replace(asked.snapshot, levels=levels, schedules=schedules)
-    return _remedy("new_level", door=door_id), replace(asked, snapshot=snapshot)
+    return _remedy("new_level", door_id), replace(asked, snapshot=snapshot)
 
 
 # -------------------------------------------------------------------------- at the reader
@@ -320,15 +348,15 @@ def _make_room(asked: _Asked, deny: Deny) -> list[Mend]:
     room = area.maximum - coming
     if room >= 0:
         after = _with_situation(asked, inside=facts.inside - others + room)
-        return [(_remedy("make_room", area=area.id, inside=room), after)]
+        return [(_remedy("make_room", area.id, room), after)]
     raised = replace(area, maximum=others + coming)
     after = _with_situation(asked, entering=raised)
-    return [(_remedy("raise_limit", area=area.id, maximum=raised.maximum), after)]
+    return [(_remedy("raise_limit", area.id, raised.maximum), after)]
 
 
-def _close_other(asked: _Asked, deny: Deny) -> list[Mend]:
+def _close_other(asked: _Asked, _deny: Deny) -> list[Mend]:
     after = _with_situation(asked, blocked_by=None)
-    return [(Remedy("close_other_door", deny.detail), after)]
+    return [(_remedy("close_other_door", asked.request.situation.blocked_by), after)]
 
 
 def _drive_up(asked: _Asked, _deny: Deny) -> list[Mend]:
@@ -338,13 +366,13 @@ def _drive_up(asked: _Asked, _deny: Deny) -> list[Mend]:
 def _bring_escort(asked: _Asked, _deny: Deny) -> list[Mend]:
     escort = Companion(_someone_else(asked), 0.0, may_escort=True)
     seconds = f"{asked.request.door.escort_s:g}"
-    return [(_remedy("bring_escort", seconds=seconds), _with_situation(asked, companion=escort))]
+    return [(_remedy("bring_escort", seconds), _with_situation(asked, companion=escort))]
 
 
 def _bring_second(asked: _Asked, _deny: Deny) -> list[Mend]:
     first = Companion(_someone_else(asked), 0.0)
     seconds = f"{asked.request.door.two_person_s:g}"
-    return [(_remedy("bring_second", seconds=seconds), _with_situation(asked, waiting=first))]
+    return [(_remedy("bring_second", seconds), _with_situation(asked, waiting=first))]
 
 
 def _someone_else(asked: _Asked) -> PersonId:

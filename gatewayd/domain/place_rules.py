@@ -5,6 +5,8 @@ Owns the rules one by one; their order is `gatewayd.domain.policy.RULES`.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gatewayd.domain.model import (
     AntiPassback,
     Area,
@@ -18,6 +20,9 @@ from gatewayd.domain.model import (
     Whereabouts,
 )
 from gatewayd.domain.verdict import Case, Sentence
+
+# Lines that are the same for many are made once: for each level, for each area.
+KEPT_LINES = 4_096
 
 # ---------------------------------------------------------------------------- the door's mode
 
@@ -52,15 +57,16 @@ def access_level(case: Case) -> RuleTrace:
 OPEN = Sentence("in_schedule", "open", ("level", "schedule"))
 CLOSED = Sentence("in_schedule", "closed", ("schedules",), Reason.OUTSIDE_SCHEDULE)
 HOURS_UNKNOWN = Sentence("in_schedule", "clock", ("schedules",), Reason.CLOCK_UNTRUSTED)
+_open_by = lru_cache(KEPT_LINES)(OPEN.line)
 
 
 def in_schedule(case: Case) -> RuleTrace:
     """One level that is open now is enough; `decide` names it in the grant."""
     level = case.open_level
     if level is not None:
-        return OPEN.line(level.id, level.schedule_id)
+        return _open_by(level.id, level.schedule_id)
     schedules = ", ".join(dict.fromkeys(level.schedule_id for level in case.levels))
-    return (CLOSED if case.now.stamp.wall_trusted else HOURS_UNKNOWN).line(schedules)
+    return (CLOSED if case.wall_trusted else HOURS_UNKNOWN).line(schedules)
 
 
 # -------------------------------------------------------------------------------------- areas
@@ -76,6 +82,7 @@ INSIDE_LONG = Sentence("anti_passback", "inside_long", ("area", "since_s"))
 ELSEWHERE = Sentence("anti_passback", "elsewhere", ("area", "since_s"), Reason.ANTI_PASSBACK)
 ELSEWHERE_SOFT = Sentence("anti_passback", "elsewhere_soft", ("area", "since_s"), warns=True)
 ELSEWHERE_LONG = Sentence("anti_passback", "elsewhere_long", ("area", "since_s"))
+_in_order = lru_cache(KEPT_LINES)(IN_ORDER.line)
 # What a passage out of order comes to: in a soft area, after the time of a timed one, else.
 _ENTERS_AGAIN = (INSIDE_SOFT, INSIDE_LONG, INSIDE)
 _LEAVES_FROM_ELSEWHERE = (ELSEWHERE_SOFT, ELSEWHERE_LONG, ELSEWHERE)
@@ -83,7 +90,7 @@ _LEAVES_FROM_ELSEWHERE = (ELSEWHERE_SOFT, ELSEWHERE_LONG, ELSEWHERE)
 
 def anti_passback(case: Case) -> RuleTrace | None:
     """Each of the two areas judges by its own setting; the stricter verdict counts."""
-    facts = case.request.situation
+    facts = case.situation
     where, found = facts.whereabouts, None
     if facts.entering is not None:
         again = where is not None and where.area_id == facts.entering.id
@@ -106,7 +113,7 @@ def _judged(
     if where.neutral:
         return NEUTRAL.line(area.id)
     if wrong is None:
-        return IN_ORDER.line(area.id)
+        return _in_order(area.id)
     soft, long_ago, hard = wrong
     sentence = hard
     if area.anti_passback is AntiPassback.SOFT:
@@ -145,7 +152,7 @@ FULL = Sentence("occupancy", "full", ("area", "inside", "maximum"), Reason.AREA_
 
 def occupancy(case: Case) -> RuleTrace | None:
     """Whoever is counted inside already takes no second place."""
-    facts = case.request.situation
+    facts = case.situation
     area = facts.entering
     if area is None or area.maximum is None:
         return None
@@ -169,7 +176,7 @@ INTERLOCKED = Sentence("interlock", "blocked", ("other_door",), Reason.INTERLOCK
 
 
 def interlock(case: Case) -> RuleTrace | None:
-    other = case.request.situation.blocked_by
+    other = case.situation.blocked_by
     return None if other is None else INTERLOCKED.line(other)
 
 
@@ -179,8 +186,8 @@ NO_VEHICLE = Sentence("vehicle_present", "none", (), Reason.NO_VEHICLE)
 
 def vehicle_present(case: Case) -> RuleTrace | None:
     """A barrier opens for vehicles only; a lane without a loop can't tell, and asks nothing."""
-    vehicle = case.request.situation.vehicle
-    if not case.request.access_point.vehicle or vehicle is None:
+    vehicle = case.situation.vehicle
+    if not case.point.vehicle or vehicle is None:
         return None
     return VEHICLE_THERE.line() if vehicle else NO_VEHICLE.line()
 
@@ -199,8 +206,8 @@ def escort(case: Case) -> RuleTrace | None:
     first = _first_of_two(case)
     if first is not None and first.may_escort:
         return ESCORTED.line(first.person_id)
-    within_s = case.request.door.escort_s
-    leader = _another(case.request.situation.companion, case)
+    within_s = case.door.escort_s
+    leader = _another(case.situation.companion, case)
     if leader is None or not leader.may_escort:
         return NO_ESCORT.line(f"{within_s:g}")
     if leader.age_s > within_s:
@@ -214,11 +221,11 @@ FIRST = Sentence("two_person", "first", ("seconds",), Reason.SECOND_PERSON_REQUI
 
 def two_person(case: Case) -> RuleTrace | None:
     """The last rule: whoever it denies is authorised in all else, and becomes the first of two."""
-    if case.request.door.two_person_s <= 0:
+    if case.door.two_person_s <= 0:
         return None
     first = _first_of_two(case)
     if first is None:
-        return FIRST.line(f"{case.request.door.two_person_s:g}")
+        return FIRST.line(f"{case.door.two_person_s:g}")
     return SECOND.line(first.person_id)
 
 
@@ -233,9 +240,9 @@ def company(case: Case) -> PersonId | None:
 
 def _first_of_two(case: Case) -> Companion | None:
     """Who waits at a door for two as the first of them: someone else, and not for too long."""
-    within_s = case.request.door.two_person_s
-    first = _another(case.request.situation.waiting, case)
-    return first if first is not None and within_s > 0 and first.age_s <= within_s else None
+    within_s = case.door.two_person_s
+    first = _another(case.situation.waiting, case) if within_s > 0 else None
+    return first if first is not None and first.age_s <= within_s else None
 
 
 def _another(companion: Companion | None, case: Case) -> Companion | None:

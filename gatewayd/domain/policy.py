@@ -70,6 +70,8 @@ RULES: tuple[tuple[str, Callable[[Case], RuleTrace | None]], ...] = (
     ("escort", escort),
     ("two_person", two_person),
 )
+_JUDGES = tuple(judge for _, judge in RULES)
+_FAIL = RuleResult.FAIL  # an enum's member is looked up slowly, and this is asked for each rule
 # All that the rules can say: each has its text in every language, and its place in the reference.
 SENTENCES: tuple[Sentence, ...] = tuple(
     said
@@ -88,12 +90,12 @@ def decide(request: AccessRequest, snapshot: Snapshot, now: Moment) -> Decision:
     """
     case = case_of(request, snapshot, now)
     trace: list[RuleTrace] = []
-    for _, judge in RULES:
+    for judge in _JUDGES:
         line = judge(case)
         if line is None:
             continue
         trace.append(line)
-        if line.result is RuleResult.FAIL:
+        if line.result is _FAIL:
             return Deny(_REASON[line.rule, line.saw], snapshot.person, tuple(trace), line.facts)
     assert case.open_level is not None  # noqa: S101  # in_schedule passed
     return Grant(

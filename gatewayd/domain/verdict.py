@@ -10,16 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from gatewayd.domain.model import (
     AccessLevel,
+    AccessPoint,
     AccessRequest,
+    Credential,
+    CredentialKind,
     CredentialRecord,
+    Door,
     Person,
+    PersonId,
     Reason,
     RuleResult,
     RuleTrace,
     Schedule,
+    Situation,
     Snapshot,
 )
 from gatewayd.domain.schedule import Moment, is_always, is_open
@@ -71,41 +78,59 @@ def _line_of(sentence: Sentence) -> Callable[..., RuleTrace]:
             raise ValueError(f"{rule}.{saw} has more than three blanks")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """All that a rule may look at; made by `case_of`.
+# What the tap's path says where no rule can decide.
+LIST_UNREADABLE = Sentence("whitelist_readable", "unreadable", (), Reason.WHITELIST_UNAVAILABLE)
+NOT_DURABLE = Sentence("journal_durable", "late", (), Reason.JOURNAL_UNAVAILABLE)
 
-    `levels` are those of the person that have this door, `open_level` the first of them that is
-    open now. `local` is the wall's time at the site, where there is a level to ask for its hours;
-    None also for a clock that can't be trusted.
+
+class Case(NamedTuple):
+    """All that a rule may look at; made by `case_of`. A tuple, because it is made for each decision
+    and a frozen dataclass takes three times as long.
+
+    `record` and `person` are a nobody's where the list has none: `credential_known` is the first
+    rule, and no other sees them. `levels` are those of the person that have this door, `open_level`
+    the first of them that is open now. `local` is the wall's time at the site, where there is a
+    level to ask for its hours; None also for a clock that can't be trusted.
     """
 
     request: AccessRequest
     snapshot: Snapshot
-    now: Moment
-    levels: tuple[AccessLevel, ...]
+    record: CredentialRecord
+    person: Person
+    door: Door
+    point: AccessPoint
+    situation: Situation
+    wall_s: int
+    wall_trusted: bool
+    levels: list[AccessLevel]
     open_level: AccessLevel | None
     local: datetime | None
 
-    @property
-    def record(self) -> CredentialRecord:
-        """The credential's record; `credential_known` is the first rule, so later ones have it."""
-        assert self.snapshot.record is not None  # noqa: S101  # states the order of RULES
-        return self.snapshot.record
 
-    @property
-    def person(self) -> Person:
-        """The credential's holder, as `record`."""
-        assert self.snapshot.person is not None  # noqa: S101  # states the order of RULES
-        return self.snapshot.person
+_NOBODY = Person(PersonId(""), "")
+_NOTHING = CredentialRecord(Credential(CredentialKind.CARD, ""), _NOBODY.id)
 
 
 def case_of(request: AccessRequest, snapshot: Snapshot, now: Moment) -> Case:
     """The case, with what several rules ask of levels and hours found out once."""
-    door_id = request.door.id
-    levels = tuple([level for level in snapshot.levels if door_id in level.door_ids])
-    local = now.local if levels and now.stamp.wall_trusted else None
-    return Case(request, snapshot, now, levels, first_open(levels, snapshot, local), local)
+    door, trusted = request.door, now.stamp.wall_trusted
+    door_id = door.id
+    levels = [level for level in snapshot.levels if door_id in level.door_ids]
+    local = now.local if levels and trusted else None
+    return Case(
+        request,
+        snapshot,
+        snapshot.record or _NOTHING,
+        snapshot.person or _NOBODY,
+        door,
+        request.access_point,
+        request.situation,
+        now.wall_s,
+        trusted,
+        levels,
+        first_open(levels, snapshot, local),
+        local,
+    )
 
 
 def first_open(

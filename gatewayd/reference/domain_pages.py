@@ -80,6 +80,62 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "may have gone. The detail says how long it waited.",
         "Have the person tap again; if it happens again, report the door.",
     ),
+    Reason.ON_WATCH_LIST: (
+        "The person or the credential is on the watch list; an alarm is raised.",
+        "Do not open; tell the shift leader, keep your distance.",
+    ),
+    Reason.NO_USES_LEFT: (
+        "The pass was good for so many uses, and all are used.",
+        "Call the host; register the visit again if they agree.",
+    ),
+    Reason.PERMIT_EXPIRED: (
+        "The vehicle's permit has ended; it counts at vehicle lanes, never for people on foot.",
+        "Have the permit renewed at the office, or register the vehicle as a visitor's.",
+    ),
+    Reason.PIN_MISSING: (
+        "The access point wants a PIN with the card, and none was typed.",
+        "Ask for the card again, then the PIN.",
+    ),
+    Reason.PIN_WRONG: (
+        "The PIN that was typed is not the person's.",
+        "Check who it is; a forgotten PIN is set anew at the office.",
+    ),
+    Reason.PIN_LOCKED_OUT: (
+        "Too many wrong PINs in a row: this reader compares none for a while.",
+        "Look who is at the reader; check them yourself.",
+    ),
+    Reason.ANTI_PASSBACK: (
+        "The person is in the area already, or leaves one that they are not in.",
+        "Check whether someone else uses the card; then forgive the passage.",
+    ),
+    Reason.WHEREABOUTS_UNKNOWN: (
+        "It is not known where the person is, and the area admits nobody of whom that is so.",
+        "Check who it is, then forgive the passage.",
+    ),
+    Reason.AREA_FULL: (
+        "As many people are in the area as may be.",
+        "Let them wait until someone comes out.",
+    ),
+    Reason.INTERLOCKED: (
+        "Another door of the same interlock is open or unlocked; the detail says which.",
+        "Have the other door closed first.",
+    ),
+    Reason.NO_VEHICLE: (
+        "The lane's loop says that no vehicle stands there.",
+        "Show people on foot to the pedestrian gate; report the loop if it is wrong.",
+    ),
+    Reason.ESCORT_REQUIRED: (
+        "The person passes only after an escort, within the door's `escort_s`.",
+        "Call whoever receives them; the escort goes first.",
+    ),
+    Reason.SECOND_PERSON_REQUIRED: (
+        "The door opens for two people only: this one is the first, and waits for the second.",
+        "The second one within `two_person_s`; alone nobody passes.",
+    ),
+    Reason.CARD_MISSING: (
+        "A code alone is not enough: the access point wants a card.",
+        "Ask for the card; check who forgot it.",
+    ),
 }
 
 # What the alarm means, and the first thing to do.
@@ -108,6 +164,30 @@ _ALARMS: dict[AlarmKind, tuple[str, str]] = {
     AlarmKind.READER_FLOODED: (
         "More taps than a reader can have, and some were dropped.",
         "Look who is at the reader.",
+    ),
+    AlarmKind.DURESS: (
+        "Someone is made to open; the door opened as usual and nothing at the reader tells it.",
+        "Do not let on, do not go there alone; call the police.",
+    ),
+    AlarmKind.WATCH_LIST: (
+        "A person or credential of the watch list was at a reader, and was denied.",
+        "Do not open; tell the shift leader.",
+    ),
+    AlarmKind.WRONG_TRIES: (
+        "Too many wrong PINs in a row at a reader, which takes none for a while.",
+        "Look who is at the reader.",
+    ),
+    AlarmKind.ANTI_PASSBACK: (
+        "Someone passed, or would have, who is in the area already or is not in it.",
+        "Check whether two people use one card.",
+    ),
+    AlarmKind.AREA_OVER_LIMIT: (
+        "More people are in the area than its `maximum`.",
+        "Let nobody in; ask some to come out.",
+    ),
+    AlarmKind.AREA_UNDER_MINIMUM: (
+        "Fewer people are in the area than its `minimum`, and not nobody.",
+        "Call in; send a second person or have them come out.",
     ),
 }
 

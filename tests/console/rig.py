@@ -164,7 +164,7 @@ class Rig:
 
     async def granted(self, number: int = 17, reader: str = "gate-in", **more: Any) -> int:
         door, way = next((d, w) for i, _, d, w in READERS if i == reader)
-        trace = (RuleTrace("credential_known", f"card of p-{number}", RuleResult.PASS),)
+        trace = (RuleTrace("credential_known", "known", RuleResult.PASS, (("kind", "card"),)),)
         reference = self.journal.credential_ref(card(number, 26))
         event = AccessGranted(
             AccessPointId(reader), DoorId(door), Direction(way), reference,
@@ -178,20 +178,20 @@ class Rig:
         number: int | None = 17,
         reader: str = "gate-in",
         detail: tuple[tuple[str, str], ...] = (("valid_until_s", "1794960000"),),
+        **more: Any,
     ) -> int:
         door, way = next((d, w) for i, _, d, w in READERS if i == reader)
         trace = (
-            RuleTrace("credential_known", "card of p-17", RuleResult.PASS),
-            RuleTrace("valid_until", "valid until 2026-11-18T00:00:00+00:00", RuleResult.FAIL),
+            RuleTrace("credential_known", "known", RuleResult.PASS, (("kind", "card"),)),
+            RuleTrace("valid_until", "ended", RuleResult.FAIL, (("valid_until_s", "1794960000"),)),
         )
         person_id = None if number is None else PersonId(f"p-{number}")
-        return await self.journal.append(
-            AccessDenied(
-                AccessPointId(reader), DoorId(door), Direction(way),
-                self.journal.credential_ref(card(number or 99, 26)), reason, 1, trace,
-                person_id, "6-2-1203" if person_id else "", detail,
-            )
+        event = AccessDenied(
+            AccessPointId(reader), DoorId(door), Direction(way),
+            self.journal.credential_ref(card(number or 99, 26)), reason, 1, trace,
+            person_id, "6-2-1203" if person_id else "", detail,
         )  # fmt: skip
+        return await self.journal.append(replace(event, **more))
 
     async def outcome(
         self, seq: int, outcome: Outcome = Outcome.UNLOCKED, reader: str = "gate-in"

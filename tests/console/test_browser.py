@@ -30,7 +30,7 @@ from playwright.async_api import (
 
 from gatewayd.clock import SystemClock
 from gatewayd.domain.events import AlarmAcknowledged, OperatorOrdered
-from gatewayd.domain.model import AlarmKind, DoorMode, Reason
+from gatewayd.domain.model import AlarmKind, DoorMode, Reason, Remedy, RuleResult, RuleTrace
 from gatewayd.store.operators import Operator, Role
 from tests.console.rig import HASH, PASSWORD, Rig, rig, served
 from tests.store.lists import person
@@ -156,9 +156,19 @@ async def test_a_guard_logs_in_and_sees_an_entry_with_its_picture_as_it_happens(
 
 async def test_how_it_was_decided_is_one_click_away(console: Rig, desk: Desk) -> None:
     page = await desk.page()
-    await console.denied()
+    soft = RuleTrace("anti_passback", "in_order", RuleResult.WARN, (("area", "garage"),))
+    old = RuleTrace("an_older_rule", "what it saw, in its own words", RuleResult.PASS)
+    ended = RuleTrace("valid_until", "ended", RuleResult.FAIL, (("valid_until_s", "1794960000"),))
+    extend = Remedy("extend", (("beyond_s", "1794960000"),))
+    await console.denied(trace=(old, soft, ended), remedies=(extend,))
     await page.get_by_text("How it was decided").click()
-    await expect(page.locator(".trace .fail")).to_contain_text("valid_until")
+    trace = page.locator(".trace")
+    await expect(trace.locator(".pass")).to_contain_text("what it saw, in its own words")
+    await expect(trace.locator(".warn")).to_contain_text("In order for garage")
+    await expect(trace.locator(".fail")).to_contain_text("Ended 18 Nov")
+    await expect(trace.locator("ul")).to_have_text(
+        "the credential is extended beyond 18 Nov, 08:00"
+    )
 
 
 async def test_a_name_made_of_markup_is_only_a_name(console: Rig, desk: Desk) -> None:

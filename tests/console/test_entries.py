@@ -6,7 +6,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from gatewayd.domain.events import AccessDenied, Outcome
-from gatewayd.domain.model import AlarmKind, PersonId, Reason
+from gatewayd.domain.model import AlarmKind, PersonId, Reason, Remedy, RuleResult, RuleTrace
 from gatewayd.domain.ports import JournalError, WhitelistReadError
 from tests.console.rig import Link, Rig, jpeg
 
@@ -61,9 +61,33 @@ async def test_a_denial_carries_its_reason_and_what_its_sentence_needs(console: 
     assert entry["outcome"] is None
     assert entry["trace"][1] == {
         "rule": "valid_until",
-        "saw": "valid until 2026-11-18T00:00:00+00:00",
+        "saw": "ended",
         "result": "fail",
+        "facts": {"valid_until_s": "1794960000"},
     }
+    assert entry["remedies"] == []
+
+
+async def test_doors_and_people_in_a_trace_have_their_names(console: Rig) -> None:
+    late = RuleTrace("escort", "late", RuleResult.FAIL, (("person", "p-17"), ("seconds", "30")))
+    locked = RuleTrace("interlock", "blocked", RuleResult.FAIL, (("other_door", "b1-lobby"),))
+    gone = RuleTrace("escort", "escorted", RuleResult.PASS, (("person", "p-999"),))
+    seq = await console.denied(
+        Reason.INTERLOCKED,
+        detail=locked.facts,
+        trace=(late, locked, gone),
+        remedies=(Remedy("lift_lockdown", (("door", "main-gate"),)),),
+    )
+    async with console.signed_in() as client:
+        entry = (await client.get(f"/api/v1/entries/{seq}")).json()
+    facts = [line["facts"] for line in entry["trace"]]
+    assert facts == [
+        {"person": "王芳", "seconds": "30"},
+        {"other_door": "6栋大堂"},
+        {"person": "p-999"},
+    ]
+    assert entry["detail"] == {"other_door": "6栋大堂"}
+    assert entry["remedies"] == [{"change": "lift_lockdown", "facts": {"door": "东门人行"}}]
 
 
 async def test_an_unknown_card_is_nobody(console: Rig) -> None:

@@ -14,6 +14,7 @@ from gatewayd.console.problems import PROBLEMS
 from gatewayd.console.texts import LANGUAGES, Texts
 from gatewayd.domain.door import Phase
 from gatewayd.domain.events import Outcome
+from gatewayd.domain.explain import CHANGES
 from gatewayd.domain.model import (
     AlarmKind,
     CredentialKind,
@@ -21,18 +22,26 @@ from gatewayd.domain.model import (
     DoorMode,
     Priority,
     Reason,
+    RuleResult,
 )
+from gatewayd.domain.policy import SENTENCES
+from gatewayd.domain.verdict import LIST_UNREADABLE, NOT_DURABLE
 from gatewayd.store.operators import Role
 
 STATIC = static_folder()
 TEXTS = Texts.load().by_language
 SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
 PAGES = sorted((STATIC.parent / "templates").glob("*.html"))
+SAID = (*SENTENCES, LIST_UNREADABLE, NOT_DURABLE)
 # Codes whose texts the page asks for by a key that it puts together.
 NEEDED = {
     *(f"reason.{code}" for code in Reason),
     *(f"reason.{code}.why" for code in Reason),
     *(f"reason.{code}.next" for code in Reason),
+    *(f"rule.{said.rule}" for said in SAID),
+    *(f"trace.{said.rule}.{said.saw}" for said in SAID),
+    *(f"live.trace_{result}" for result in RuleResult),
+    *(f"remedy.{change}" for change in CHANGES),
     *(f"alarm.{kind}" for kind in AlarmKind),
     *(f"alarm.{kind}.next" for kind in AlarmKind),
     *(f"mode.{mode}" for mode in DoorMode),
@@ -68,6 +77,24 @@ def test_the_languages_have_the_same_keys_and_places() -> None:
     chinese, english = TEXTS["zh-CN"], TEXTS["en"]
     assert chinese.keys() == english.keys()
     assert [key for key in chinese if places(chinese[key]) != places(english[key])] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_rule_says_has_no_blank_that_it_does_not_fill(language: str) -> None:
+    texts = TEXTS[language]
+    for said in SAID:
+        assert places(texts[f"trace.{said.rule}.{said.saw}"]) <= set(said.blanks)
+        if said.reason is not None:
+            filled = {"door", *said.blanks, *(blank.removesuffix("_s") for blank in said.blanks)}
+            assert places(texts[f"reason.{said.reason}.why"]) <= filled
+    for change, blanks in CHANGES.items():
+        assert places(texts[f"remedy.{change}"]) <= set(blanks)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_left_of_a_rule_or_a_change_that_is_gone(language: str) -> None:
+    said = {key for key in TEXTS[language] if key.split(".")[0] in {"rule", "trace", "remedy"}}
+    assert said - NEEDED == set()
 
 
 def test_the_catalogues_have_no_key_twice() -> None:

@@ -31,16 +31,27 @@ export function verdictOf(entry) {
   return "granted";
 }
 
+/** What the blanks of a sentence are filled with: times as the page writes them (under the fact's
+ * own name, and without its unit), codes in words.
+ * @param {Record<string, string>} facts */
+function filled(facts) {
+  const values = { ...facts };
+  for (const [name, value] of Object.entries(facts)) {
+    if (name.endsWith("_s")) {
+      const ms = Number(value) * 1000;
+      // A date that no calendar reaches stays the number that it is.
+      values[name] = Math.abs(ms) < 8.6e15 ? moment(ms) : value;
+      values[name.slice(0, -2)] = values[name];
+    }
+  }
+  if (facts.kind) values.kind = t(`credential.${facts.kind}`);
+  if (facts.mode) values.mode = t(`mode.${facts.mode}`);
+  return values;
+}
+
 /** The reason's sentence and the next step. @param {Entry} entry */
 export function reasonOf(entry) {
-  const seconds = { valid_from_s: "valid_from", valid_until_s: "valid_until" };
-  /** @type {Record<string, string>} */
-  const values = { door: entry.door.name, ...entry.detail };
-  for (const [key, name] of Object.entries(seconds)) {
-    const ms = Number(entry.detail[key]) * 1000;
-    // A date that no calendar reaches stays the number that it is.
-    if (entry.detail[key]) values[name] = Math.abs(ms) < 8.6e15 ? moment(ms) : entry.detail[key];
-  }
+  const values = { door: entry.door.name, ...filled(entry.detail) };
   const code = `reason.${entry.reason}`;
   return {
     short: has(code) ? t(code) : entry.reason,
@@ -48,6 +59,18 @@ export function reasonOf(entry) {
     next: has(`${code}.next`) ? t(`${code}.next`, values) : "",
   };
 }
+
+/** What a rule is called and what it saw; a line of an older journal is its own text. @param {any} line */
+export function lineOf(line) {
+  const [rule, saw] = [`rule.${line.rule}`, `trace.${line.rule}.${line.saw}`];
+  return {
+    rule: has(rule) ? t(rule) : line.rule,
+    saw: has(saw) ? t(saw, filled(line.facts)) : line.saw,
+  };
+}
+
+/** A change that would have helped. @param {any} remedy */
+export const remedyOf = (remedy) => t(`remedy.${remedy.change}`, filled(remedy.facts));
 
 /** The one thing that a guard must know of a door first. @param {Door} door */
 export function doorState(door) {

@@ -5,7 +5,7 @@ import { get } from "../api.js";
 import { clockTime, moment, t } from "../i18n.js";
 import { Icon, VERDICT_ICON } from "../icons.js";
 import { change, state } from "../store.js";
-import { nameOf, placeOf, reasonOf, verdictOf } from "../words.js";
+import { lineOf, nameOf, placeOf, reasonOf, remedyOf, verdictOf } from "../words.js";
 import { toNow } from "./live.js";
 
 const FRESH_MS = 8_000; // a picture that has not come by then does not come
@@ -121,23 +121,35 @@ function Facts({ entry }) {
     <div key=${name}><dt>${t(`live.field_${name}`)}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-/** Each rule that was tried, fetched when it is asked for. @param {{ seq: number }} props */
+/** Each rule that was tried and what would have helped, fetched when it is asked for.
+ * @param {{ seq: number }} props */
 function Trace({ seq }) {
   const [open, setOpen] = useState(false);
-  const [trace, setTrace] = useState(/** @type {any[] | null} */ (null));
+  const [detail, setDetail] = useState(/** @type {any} */ ({ trace: [], remedies: [] }));
   useEffect(() => {
     if (!open) return;
-    get(`/entries/${seq}`).then((detail) => setTrace(detail.trace), () => setTrace([]));
+    get(`/entries/${seq}`).then(setDetail, () => {});
   }, [open]);
   return html`
     <details class="trace" open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.target.open)}>
       <summary>${t("live.why")}</summary>
-      <ol>${(trace || []).map((step) => html`
-        <li key=${step.rule} class=${step.result}>
-          <${Icon} name=${step.result === "pass" ? "granted" : "denied"} />
-          <span class="sr">${t(`live.trace_${step.result}`)}</span>
-          <code>${step.rule}</code><span>${step.saw}</span></li>`)}
-      </ol>
+      <ol>${detail.trace.map((/** @type {any} */ line) => html`<${Line} key=${line.rule} line=${line} />`)}</ol>
+      ${detail.remedies.length > 0 && html`<p class="remedies">${t("live.remedy")}</p>
+        <ul>${detail.remedies.map((/** @type {any} */ remedy) => html`
+          <li key=${remedy.change}>${remedyOf(remedy)}</li>`)}</ul>`}
     </details>
+  `;
+}
+
+const RESULT_ICON = { pass: "granted", warn: "warn", fail: "denied" };
+
+/** @param {{ line: any }} props */
+function Line({ line }) {
+  const { rule, saw } = lineOf(line);
+  return html`
+    <li class=${line.result}>
+      <${Icon} name=${RESULT_ICON[/** @type {"pass" | "warn" | "fail"} */ (line.result)]} />
+      <span class="sr">${t(`live.trace_${line.result}`)}</span>
+      <span class="rule">${rule}</span><span>${saw}</span></li>
   `;
 }
