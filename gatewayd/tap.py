@@ -50,6 +50,7 @@ from gatewayd.domain.ports import (
     Doors,
     Journal,
     JournalError,
+    KeyPressed,
     Pictures,
     Presented,
     Whitelist,
@@ -303,6 +304,10 @@ class TapPath:
             self._alarms.signal(
                 AlarmKind.READER_FLOODED, access_point_id, active=True, detail=detail
             )
+
+    def key(self, access_point_id: AccessPointId, pressed: KeyPressed) -> None:
+        """Take a key from a reader; returns at once. Where no PIN is asked for, keys mean nothing:
+        the card beside them is decided as if nobody had typed."""
 
     async def run(self) -> None:
         """Handle taps, for ever; one task an access point."""
