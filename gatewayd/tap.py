@@ -397,6 +397,10 @@ class TapPath:
             about = tap.access_point_id
             self._alarms.signal(AlarmKind.READER_FLOODED, about, active=True, detail=detail)
 
+    def key(self, access_point_id: AccessPointId, pressed: KeyPressed) -> None:
+        """Take a key from a reader; returns at once. Where no PIN is asked for, keys mean nothing:
+        the card beside them is decided as if nobody had typed."""
+
     async def run(self) -> None:
         """Handle taps, for ever; one task an access point."""
         async with self._writes:

@@ -15,6 +15,7 @@ from gatewayd.domain.model import AccessPointId, DeviceId
 from gatewayd.domain.ports import (
     ControllerEvent,
     InputChanged,
+    KeyPressed,
     Malformed,
     Offline,
     Online,
@@ -35,6 +36,8 @@ def reader_sink(
         match event:
             case Presented():
                 taps.present(point_id, event)
+            case KeyPressed():
+                taps.key(point_id, event)
             case Malformed():
                 devices.malformed(device, event.reason)
             case Online():

@@ -1,5 +1,5 @@
-"""A simulated card reader on a pseudo-terminal. Owns presentations and their faults; the bytes are
-made in reader_frames.py, the line is in pty_line.py.
+"""A simulated card reader on a pseudo-terminal. Owns presentations, typing and their faults; the
+bytes are made in reader_frames.py, the line is in pty_line.py.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from simulators.control import ControlError, ControlTable, Reply, Request, Verb
 from simulators.device import Device, run_device
 from simulators.line_faults import MAX_SLOWDOWN, MAX_TIMES, LineFaults
 from simulators.pty_line import BAUDS, PtyLine
-from simulators.reader_frames import KINDS, frame_of, parse_value
+from simulators.reader_frames import KEYPADS, KINDS, MAX_KEYS, frame_of, key_bursts, parse_value
 
 NAME = "reader"
 HELP = "a card reader on a pseudo-terminal, with faults to order"
 
 REPEAT_S = 0.05  # RDM6300: a tag in the field, start to start
 MAX_HOLD_S = 25.0  # less than a control client waits for its reply
+KEY_GAP_S = 0.2  # from key to key, as somebody types who knows the PIN
+MAX_KEY_GAP_S = MAX_HOLD_S / MAX_KEYS
 FAULTS = ("noise", "silence", "slow", "duplicate", "bad_checksum", "bad_parity", "half")
 _PLUGGING = ("unplug", "replug")
 _CHECKED = ("id12", "rdm6300", "wiegand-binary")
-_WITH_PARITY = ("wiegand-hex", "wiegand-binary")
+_WITH_PARITY = _WITH_KEYPAD = ("wiegand-hex", "wiegand-binary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,19 @@ class Presentation:
     sent_ns: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What went over the line for some keys: `sent` if all of them did, `keys` how many.
+
+    `first_ns` and `sent_ns`: monotonic ns after the last byte of the first and of the last key.
+    """
+
+    sent: bool
+    keys: int
+    first_ns: int | None
+    sent_ns: int | None
+
+
 class SimulatedReader(Device):
     """`async with SimulatedReader("id12", link) as r: await r.present(40, "100086F444")`."""
 
@@ -51,6 +66,7 @@ class SimulatedReader(Device):
         kind: str,
         link: Path,
         *,
+        keypad: int | None = None,
         baud: int = 9600,
         seed: int = 0,
         control: Path | None = None,
@@ -58,11 +74,15 @@ class SimulatedReader(Device):
         super().__init__(control)
         if kind not in KINDS:
             raise ValueError(f"no reader kind {kind!r}; known: {', '.join(KINDS)}")
+        if keypad is not None and kind not in _WITH_KEYPAD:
+            raise ValueError(f"{kind} has no keypad: use {' or '.join(_WITH_KEYPAD)}")
         self._kind = kind
+        self._keypad = keypad
         self._line = PtyLine(link, baud, seed)
         self._faults = LineFaults(FAULTS)
-        self._turn = asyncio.Lock()  # one card at a time in the field
+        self._turn = asyncio.Lock()  # one card in the field, or one hand at the keys
         self._presented = 0
+        self._keys = 0
         self._frames = 0
 
     async def open(self) -> None:
@@ -72,17 +92,18 @@ class SimulatedReader(Device):
         self._line.unplug()
 
     def ready(self) -> Mapping[str, Any]:
-        return {"link": str(self._line.link), "kind": self._kind}
+        return {"link": str(self._line.link), "kind": self._kind, "keypad": self._keypad}
 
     def controls(self) -> ControlTable:
         return {
             "present": Verb(self._order_present, ("bits", "value", "hold_s")),
+            "press": Verb(self._order_press, ("keys", "gap_s")),
             "fault": Verb(self._order_fault, ("kind", "times", "factor")),
             "clear": Verb(self._order_clear),
             "status": Verb(self._order_status),
         }
 
-    # ------------------------------------------------------------------------------- cards
+    # ---------------------------------------------------------------------- cards and keys
 
     async def present(self, bits: int, value: str, hold_s: float = 0.0) -> Presentation:
         """Hold a card to the reader; returns after the last byte. Raises ValueError."""
@@ -111,10 +132,32 @@ class SimulatedReader(Device):
         first, last = (times[0], times[-1]) if times else (None, None)
         return Presentation(bool(times), len(times), self._presented, first, last)
 
+    async def press(self, keys: str, gap_s: float = KEY_GAP_S) -> Typed:
+        """Type, each key `gap_s` after the one before; returns after the last. Raises ValueError.
+
+        A key that does not get through is pressed all the same: whoever types does not notice.
+        """
+        bursts = key_bursts(self._kind, self._keypad, keys)
+        times: list[int] = []
+        async with self._turn:
+            for number, burst in enumerate(bursts):
+                await asyncio.sleep(gap_s if number else 0)
+                if (sent_ns := await self._send_key(burst)) is not None:
+                    times.append(sent_ns)
+        self._keys += len(times)
+        first, last = (times[0], times[-1]) if times else (None, None)
+        return Typed(len(times) == len(bursts), len(times), first, last)
+
+    async def _send_key(self, burst: int) -> int | None:
+        assert self._keypad is not None  # noqa: S101  # `key_bursts` raised where there is none
+        if self._faults.take("silence") is not None:
+            return None
+        return await self._send_frame(self._keypad, burst)
+
     async def _send_frame(self, bits: int, number: int) -> int | None:
         """Send one transmission with whatever is wrong now; None where the line was unplugged."""
         if self._faults.take("bad_parity") is not None:
-            number ^= 1  # the last bit sent is a parity bit in each common format
+            number ^= 1  # a parity bit in each common format; of a key, its code
         spoil = self._faults.take("bad_checksum") is not None
         data = frame_of(self._kind, bits, number, spoil_checksum=spoil)
         if self._faults.take("half") is not None:
@@ -161,6 +204,13 @@ class SimulatedReader(Device):
         except ValueError as error:
             raise ControlError(str(error)) from error
 
+    async def _order_press(self, request: Request) -> Reply:
+        gap_s = request.number("gap_s", KEY_GAP_S, most=MAX_KEY_GAP_S)
+        try:
+            return asdict(await self.press(request.text("keys"), gap_s))
+        except ValueError as error:
+            raise ControlError(str(error)) from error
+
     async def _order_fault(self, request: Request) -> Reply:
         kind = request.choice("kind", FAULTS + _PLUGGING)
         times = request.integer("times", 0, most=MAX_TIMES)
@@ -192,7 +242,9 @@ class SimulatedReader(Device):
             "kind": self._kind,
             "link": str(self._line.link),
             "plugged": self._line.plugged,
+            "keypad": self._keypad,
             "presented": self._presented,
+            "keys": self._keys,
             "frames": self._frames,
             "bytes": self._line.bytes_sent,
             "bytes_lost": self._line.bytes_lost,
@@ -203,6 +255,7 @@ class SimulatedReader(Device):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--link", type=Path, required=True, help="link to the client's end")
     parser.add_argument("--kind", choices=KINDS, default="id12", help="what it speaks")
+    parser.add_argument("--keypad", type=int, choices=KEYPADS, help="has keys: bits of each")
     parser.add_argument("--baud", type=int, choices=BAUDS, default=9600, help="pace of the bytes")
     parser.add_argument("--seed", type=int, default=0, help="of noise and fragments")
     parser.add_argument("--control", type=Path, help="Unix socket for orders")
@@ -211,6 +264,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(args: argparse.Namespace) -> int:
     """Be a reader until cancelled or told to quit."""
     reader = SimulatedReader(
-        args.kind, args.link, baud=args.baud, seed=args.seed, control=args.control
+        args.kind,
+        args.link,
+        keypad=args.keypad,
+        baud=args.baud,
+        seed=args.seed,
+        control=args.control,
     )
     return await run_device(reader)

@@ -1,4 +1,4 @@
-"""What a reader sends for a card, as bytes. Pure; from the wire's rules, not from a codec."""
+"""What a reader sends for a card or a key. Pure; from the wire's rules, not from a codec."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import operator
 KINDS = ("id12", "rdm6300", "wiegand-hex", "wiegand-binary")
 TAG_BITS = 40
 MAX_WIEGAND_BITS = 255  # the binary form counts bits in one byte
+KEYPADS = (4, 8)  # bits that a Wiegand keypad sends for a key
+KEYS = "0123456789*#"
+MAX_KEYS = 16  # of one order: twice the longest PIN
 _STX, _ETX = b"\x02", b"\x03"
 
 
@@ -23,6 +26,16 @@ def parse_value(kind: str, bits: int, value: str) -> int:
     if number >> bits:
         raise ValueError(f"'value' has more than {bits} bits: write fewer digits or more bits")
     return number
+
+
+def key_bursts(kind: str, keypad: int | None, keys: str) -> list[int]:
+    """Each key's bits. Raises ValueError, without the keys, where the reader can't send them."""
+    if keypad is None:
+        raise ValueError(f"this {kind} reader has no keypad: start it with --keypad 4 or 8")
+    if not 1 <= len(keys) <= MAX_KEYS or not set(keys) <= set(KEYS):
+        raise ValueError(f"'keys' must be 1 to {MAX_KEYS} of {KEYS}")
+    codes = [KEYS.index(key) for key in keys]
+    return codes if keypad == 4 else [(15 - code) * 16 + code for code in codes]
 
 
 def frame_of(kind: str, bits: int, number: int, *, spoil_checksum: bool = False) -> bytes:

@@ -19,7 +19,7 @@ from simulators.line_faults import LineFaults
 from simulators.modbus_wire import ModbusError, answer, exception_reply, seal, unseal
 from simulators.pty_line import BAUDS, PtyLine
 from simulators.relay_orders import FAULTS, BoardControls
-from simulators.relay_terminals import DoorWiring, RelayTerminals
+from simulators.relay_terminals import DoorWiring, NamedInput, RelayTerminals
 
 NAME = "relay-board"
 HELP = "a Modbus RTU board of relays and inputs with doors on it, on a pseudo-terminal"
@@ -33,8 +33,7 @@ BROADCAST = 0
 class SimulatedRelayBoard(Device):
     """`async with SimulatedRelayBoard(link, doors=(DoorWiring(1, 1, 2),)) as board:`.
 
-    `board.terminals` has the doors, relays and inputs. Raises ValueError for a door that names a
-    terminal the board lacks.
+    `board.terminals` has the doors, relays and inputs. Raises ValueError as RelayTerminals does.
     """
 
     def __init__(
@@ -42,6 +41,7 @@ class SimulatedRelayBoard(Device):
         link: Path,
         *,
         doors: tuple[DoorWiring, ...] = (),
+        named: tuple[NamedInput, ...] = (),
         relays: int = 8,
         inputs: int = 8,
         device_id: int = 1,
@@ -50,7 +50,7 @@ class SimulatedRelayBoard(Device):
         control: Path | None = None,
     ) -> None:
         super().__init__(control)
-        self.terminals = RelayTerminals(relays, inputs, doors)
+        self.terminals = RelayTerminals(relays, inputs, doors, named)
         self.faults = LineFaults(FAULTS)
         self.line = PtyLine(link, baud, seed, self._received)
         self.requests = 0  # frames for this board
@@ -159,6 +159,19 @@ def parse_door(text: str) -> DoorWiring:
     return DoorWiring(numbers["relay"], contact, exit_button, words["name"], words["energised"])
 
 
+def parse_input(text: str) -> NamedInput:
+    """'name=fire,terminal=8,normal=active'; normal is inactive where nothing is said."""
+    given = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    name, terminal = given.get("name", ""), given.get("terminal", "")
+    normal = given.get("normal", "inactive")
+    wrong = given.keys() - {"name", "terminal", "normal"} or not name
+    if wrong or not terminal.isdecimal() or normal not in {"active", "inactive"}:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write name=fire,terminal=8,normal=active|inactive"
+        )
+    return NamedInput(name, int(terminal), normal == "active")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--link", type=Path, required=True, help="link to the client's end")
     parser.add_argument(
@@ -169,6 +182,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="relay=1,contact=1,exit=2,name=north,energised=unlocked",
         help="a door's wiring; repeat for more doors",
     )
+    parser.add_argument(
+        "--input",
+        type=parse_input,
+        action="append",
+        default=[],
+        metavar="name=fire,terminal=8,normal=inactive",
+        help="what else is wired to an input; repeat for more",
+    )
     parser.add_argument("--relays", type=int, choices=range(1, 33), default=8, metavar="1..32")
     parser.add_argument("--inputs", type=int, choices=range(1, 33), default=8, metavar="1..32")
     parser.add_argument("--device-id", type=int, choices=range(1, 248), default=1, metavar="1..247")
@@ -178,11 +199,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(args: argparse.Namespace) -> int:
-    """Be a board until cancelled or told to quit. A wrong --door ends with status 2."""
+    """Be a board until cancelled or told to quit. A wrong --door or --input ends with status 2."""
     try:
         board = SimulatedRelayBoard(
             args.link,
             doors=tuple(args.door),
+            named=tuple(args.input),
             relays=args.relays,
             inputs=args.inputs,
             device_id=args.device_id,
@@ -191,6 +213,6 @@ async def run(args: argparse.Namespace) -> int:
             control=args.control,
         )
     except ValueError as error:
-        print(f"--door: {error}", flush=True)
+        print(error, flush=True)
         return 2
     return await run_device(board)

@@ -41,7 +41,7 @@ class BoardControls:
         return {
             "door": Verb(self._door, ("door", "action", "only_if_unlocked")),
             "press_exit": Verb(self._press_exit, ("door", "hold_s")),
-            "input": Verb(self._input, ("input", "active")),
+            "input": Verb(self._input, ("input", "active", "name", "normal")),
             "wait_relay": Verb(self._wait_relay, ("relay", "energised", "timeout_s")),
             "fault": Verb(self._fault, ("kind", "times", "factor", "code", "relay", "state")),
             "clear": Verb(self._clear),
@@ -78,13 +78,31 @@ class BoardControls:
         return {"pressed_ns": pressed_ns, "released_ns": time.monotonic_ns()}
 
     async def _input(self, request: Request) -> Reply:
+        """By its terminal, active or not; or by its name: it happens, or is as usual again."""
+        terminals = self._board.terminals
+        if ("name" in request.fields) == ("input" in request.fields):
+            raise ControlError("say which: 'input' (a terminal) or 'name' (of an --input)")
+        if "name" in request.fields:
+            self._named_input(request)
+            return {"inputs": terminals.inputs}
+        if "normal" in request.fields:
+            raise ControlError("'normal' goes with 'name': a terminal is 'active' or not")
         terminal = request.integer("input", least=1, most=_MAX_TERMINAL)
         active = request.flag("active", default=True)
         try:
-            self._board.terminals.set_input(terminal, active)
+            terminals.set_input(terminal, active)
         except IndexError as error:
             raise ControlError(str(error)) from error
-        return {"inputs": self._board.terminals.inputs}
+        return {"inputs": terminals.inputs}
+
+    def _named_input(self, request: Request) -> None:
+        name = request.text("name")
+        if "active" in request.fields:
+            raise ControlError("'active' goes with 'input': what has a name is 'normal' or not")
+        if name not in self._board.terminals.named:
+            known = ", ".join(self._board.terminals.named) or "none: give --input name=…,terminal=N"
+            raise ControlError(f"no input is named {name!r}; known: {known}")
+        self._board.terminals.set_named(name, request.flag("normal", default=False))
 
     async def _wait_relay(self, request: Request) -> Reply:
         """Reply when the relay is in that state, or with `reached` false after the time."""
@@ -154,6 +172,14 @@ class BoardControls:
             "overruns": board.overruns,
             "relays": [relay.status() for relay in terminals.relays],
             "inputs": terminals.inputs,
+            "named": [
+                {
+                    "name": wired.name,
+                    "terminal": wired.terminal,
+                    "normal": terminals.is_normal(wired),
+                }
+                for wired in terminals.named.values()
+            ],
             "doors": [
                 {
                     "door": number,

@@ -1,5 +1,5 @@
-"""What hangs on the simulated board's terminals: relays with their history, inputs, doors. Owns the
-states; must not know the line.
+"""What hangs on the simulated board's terminals: relays with their history, inputs, doors, and
+inputs with a name, such as a fire panel's. Owns the states; must not know the line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ class DoorWiring:
     exit: int | None = None
     name: str = ""
     energised_means: str = "unlocked"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInput:
+    """What is wired to an input that is no door's: a fire panel, a tamper contact, a loop."""
+
+    name: str
+    terminal: int
+    normally_active: bool = False  # while nothing happens
 
 
 @dataclass(slots=True)
@@ -44,12 +53,22 @@ class RelayState:
 
 
 class RelayTerminals:
-    """Relays, inputs and the doors between them. Numbers are from 1, Modbus addresses from 0."""
+    """Relays, inputs and what is wired to them. Numbers are from 1, Modbus addresses from 0.
 
-    def __init__(self, relays: int, inputs: int, doors: tuple[DoorWiring, ...]) -> None:
+    Raises ValueError for a terminal that the board lacks or that is taken, and a name given twice.
+    """
+
+    def __init__(
+        self,
+        relays: int,
+        inputs: int,
+        doors: tuple[DoorWiring, ...],
+        named: tuple[NamedInput, ...] = (),
+    ) -> None:
         self.relays = [RelayState() for _ in range(relays)]
         self.inputs = [False] * inputs
         self.doors = doors
+        self.named: dict[str, NamedInput] = {}
         self.received_ns = 0  # of the request now carried out; the board sets them
         self.applied_ns = 0
         self._changed = asyncio.Event()
@@ -57,13 +76,28 @@ class RelayTerminals:
             self._check(door)
             if door.contact is not None:
                 self.inputs[door.contact - 1] = True  # closed
+        for wired in named:
+            self._name(wired)
 
     def _check(self, door: DoorWiring) -> None:
         if not 1 <= door.relay <= len(self.relays):
-            raise ValueError(f"door relay={door.relay}: the board has 1 to {len(self.relays)}")
+            raise ValueError(f"--door relay={door.relay}: the board has 1 to {len(self.relays)}")
         for terminal in (door.contact, door.exit):
             if terminal is not None and not 1 <= terminal <= len(self.inputs):
-                raise ValueError(f"door input {terminal}: the board has 1 to {len(self.inputs)}")
+                raise ValueError(f"--door input {terminal}: the board has 1 to {len(self.inputs)}")
+
+    def _name(self, wired: NamedInput) -> None:
+        about = f"--input name={wired.name},terminal={wired.terminal}"
+        if not 1 <= wired.terminal <= len(self.inputs):
+            raise ValueError(f"{about}: the board has 1 to {len(self.inputs)}")
+        taken = {terminal for door in self.doors for terminal in (door.contact, door.exit)}
+        taken |= {other.terminal for other in self.named.values()}
+        if wired.terminal in taken:
+            raise ValueError(f"{about}: that terminal is taken: name a free one")
+        if wired.name in self.named:
+            raise ValueError(f"{about}: that name is taken: choose another")
+        self.named[wired.name] = wired
+        self.inputs[wired.terminal - 1] = wired.normally_active
 
     # --------------------------------------------------------------- what Modbus can see
 
@@ -92,6 +126,14 @@ class RelayTerminals:
     def set_input(self, terminal: int, active: bool) -> None:
         """Raises IndexError for no such input."""
         self.inputs[_index(terminal, len(self.inputs), "input")] = active
+
+    def set_named(self, name: str, normal: bool) -> None:
+        """Let it happen, or be as usual again. Raises KeyError for no such name."""
+        wired = self.named[name]
+        self.set_input(wired.terminal, active=wired.normally_active == normal)
+
+    def is_normal(self, wired: NamedInput) -> bool:
+        return self.inputs[wired.terminal - 1] == wired.normally_active
 
     def door(self, door: int) -> DoorWiring:
         """Raises IndexError for no such door."""

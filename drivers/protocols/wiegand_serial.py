@@ -1,9 +1,9 @@
-"""Wiegand cards carried on a serial line: two dialects of converters. Must not do I/O or wait.
+"""Wiegand cards and keys on a serial line: two dialects of converters. Must not do I/O or wait.
 
 `hex-line`: `<bit count>,<value in hex>` ended by CR and/or LF; the value is right-aligned in
 exactly ceil(bits/4) digits: `26,2012345`.
 `binary`: `02 | bit count | value, ceil(bits/8) bytes, big-endian, right-aligned | XOR of the bit
-count and the value's bytes | 03`. Bit counts are 1 to 128 in both.
+count and the value's bytes | 03`. Bit counts are 1 to 128 in both; 4 and 8 are a keypad's keys.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from functools import reduce
 from operator import xor
 
+from drivers.protocols.keypad import BURSTS, Key, identify_key
 from drivers.protocols.wiegand import MAX_BITS, identify
 from gatewayd.domain.model import Credential
 from gatewayd.domain.ports import Malformed
@@ -23,15 +24,17 @@ _FRAME_OVERHEAD = 4  # start, bit count, check, end
 _LINE = re.compile(rb"([1-9][0-9]{0,2}),([0-9A-Fa-f]{1,32})")
 _CUT_SHORT = Malformed("message cut short by silence")
 
+Message = Credential | Key | Malformed
+
 
 def encode_hex_line(bits: int, bit_count: int) -> bytes:
-    """A card as a `hex-line` message. Raises ValueError where the value or count does not fit."""
+    """A card or a key as a `hex-line` message. Raises ValueError where the value does not fit."""
     _check(bits, bit_count)
     return f"{bit_count},{bits:0{(bit_count + 3) // 4}X}\r\n".encode("ascii")
 
 
 def encode_binary(bits: int, bit_count: int) -> bytes:
-    """A card as a `binary` message. Raises ValueError where the value or count does not fit."""
+    """A card or a key as a `binary` message. Raises ValueError where the value does not fit."""
     _check(bits, bit_count)
     checked = bytes([bit_count]) + bits.to_bytes((bit_count + 7) // 8, "big")
     return bytes([STX]) + checked + bytes([reduce(xor, checked), ETX])
@@ -45,19 +48,19 @@ class HexLineDecoder:
         self._line = bytearray()
         self._skipping = False  # a line that grew too long was told; its rest is dropped
 
-    def feed(self, data: bytes) -> list[Credential | Malformed]:
-        """What the bytes complete, in order. A Malformed says why, without digits of a card."""
+    def feed(self, data: bytes) -> list[Message]:
+        """What the bytes complete, in order. Malformed says why, without a digit of it."""
         found = (self._take(byte) for byte in data)
         return [message for message in found if message is not None]
 
-    def quiet(self) -> list[Credential | Malformed]:
+    def quiet(self) -> list[Message]:
         """The line was silent for longer than a message has gaps: what is unfinished is over."""
         unfinished = bool(self._line)
         self._line.clear()
         self._skipping = False
         return [_CUT_SHORT] if unfinished else []
 
-    def _take(self, byte: int) -> Credential | Malformed | None:
+    def _take(self, byte: int) -> Message | None:
         if byte in b"\r\n":
             line = bytes(self._line)
             self._line.clear()
@@ -72,7 +75,7 @@ class HexLineDecoder:
         self._line.append(byte)
         return None
 
-    def _decode(self, line: bytes) -> Credential | Malformed:
+    def _decode(self, line: bytes) -> Message:
         parts = _LINE.fullmatch(line)
         if parts is None:
             return Malformed("line is not '<bit count>,<hex digits>'")
@@ -84,7 +87,7 @@ class HexLineDecoder:
         bits = int(digits, 16)
         if bits >> bit_count:
             return Malformed("value does not fit the bit count")
-        return identify(bits, bit_count, self._accept_unknown_lengths)
+        return _meaning(bits, bit_count, self._accept_unknown_lengths)
 
 
 class BinaryDecoder:
@@ -99,22 +102,22 @@ class BinaryDecoder:
         self._held = bytearray()
         self._stray_told = False  # one Malformed for a run of bytes that are no message
 
-    def feed(self, data: bytes) -> list[Credential | Malformed]:
-        """What the bytes complete, in order. A Malformed says why, without bytes of a card."""
-        found: list[Credential | Malformed] = []
+    def feed(self, data: bytes) -> list[Message]:
+        """What the bytes complete, in order. Malformed says why, without a byte of it."""
+        found: list[Message] = []
         for byte in data:
             self._held.append(byte)
             self._search(found)
         return found
 
-    def quiet(self) -> list[Credential | Malformed]:
+    def quiet(self) -> list[Message]:
         """The line was silent for longer than a message has gaps: what is unfinished is over."""
         unfinished = bool(self._held)
         self._held.clear()
         self._stray_told = False
         return [_CUT_SHORT] if unfinished else []
 
-    def _search(self, found: list[Credential | Malformed]) -> None:
+    def _search(self, found: list[Message]) -> None:
         while self._held:
             reason = _fault(self._held)
             if reason is not None:
@@ -126,12 +129,19 @@ class BinaryDecoder:
                 bit_count, bits = self._held[1], int.from_bytes(self._held[2 : length - 2], "big")
                 del self._held[:length]
                 self._stray_told = False
-                found.append(identify(bits, bit_count, self._accept_unknown_lengths))
+                found.append(_meaning(bits, bit_count, self._accept_unknown_lengths))
 
-    def _tell(self, malformed: Malformed, found: list[Credential | Malformed]) -> None:
+    def _tell(self, malformed: Malformed, found: list[Message]) -> None:
         if not self._stray_told:
             self._stray_told = True
             found.append(malformed)
+
+
+def _meaning(bits: int, bit_count: int, accept_unknown_lengths: bool) -> Message:
+    """No card is as short as a key, whatever lengths are accepted: a PIN is never taken for one."""
+    if bit_count in BURSTS:
+        return identify_key(bits, bit_count)
+    return identify(bits, bit_count, accept_unknown_lengths)
 
 
 def _whole_length(held: bytearray) -> int | None:

@@ -4,17 +4,19 @@ share; must not know any one protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Annotated, Protocol, assert_never
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from drivers.protocols.keypad import Key
 from drivers.readers.presentation import Presentations
 from drivers.transport import Connected, Disconnected, Line, Received, check_url
 from gatewayd.domain.model import NS_PER_MS, Credential, Stamp
 from gatewayd.domain.ports import (
     DriverContext,
+    KeyPressed,
     Malformed,
     Offline,
     Online,
@@ -25,13 +27,15 @@ from gatewayd.domain.ports import (
 # No converter and no network pauses this long within a message; nobody taps again so soon.
 MESSAGE_GAP_MS = 1_000
 
+Message = Credential | Key | Malformed
+
 
 class Decoder(Protocol):
-    """A codec of `drivers.protocols`: bytes in, credentials or Malformed out, no exception."""
+    """A codec of `drivers.protocols`: bytes in, cards, keys or Malformed out, no exception."""
 
-    def feed(self, data: bytes) -> list[Credential | Malformed]: ...
+    def feed(self, data: bytes) -> Sequence[Message]: ...
 
-    def quiet(self) -> list[Credential | Malformed]:
+    def quiet(self) -> Sequence[Message]:
         """The line was silent for so long that a message under way is over."""
 
 
@@ -94,12 +98,18 @@ class LineReader:
     def _receive(self, data: bytes, stamp: Stamp, emit: Callable[[ReaderEvent], None]) -> None:
         now_ns = stamp.monotonic_ns
         last_ns, self._last_bytes_ns = self._last_bytes_ns, now_ns
-        messages: list[Credential | Malformed] = []
+        messages: list[Message] = []
         if last_ns is not None and now_ns - last_ns >= MESSAGE_GAP_MS * NS_PER_MS:
             messages += self._decoder.quiet()
         messages += self._decoder.feed(data)
         for message in messages:
-            if isinstance(message, Malformed):
-                emit(message)
-            elif self._presentations.is_new(message, now_ns):
-                emit(Presented(message, stamp))
+            match message:
+                case Malformed():
+                    emit(message)
+                case Key(key):  # the same one again is another: only a card is held
+                    emit(KeyPressed(key, stamp))
+                case Credential():
+                    if self._presentations.is_new(message, now_ns):
+                        emit(Presented(message, stamp))
+                case _:
+                    assert_never(message)

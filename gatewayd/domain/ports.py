@@ -66,6 +66,15 @@ class Presented:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """A key of the reader's keypad: '0' to '9', '*' clears, '#' enters. The same key twice is told
+    twice. Kept out of the `repr`: keys in a row are a PIN."""
+
+    key: str = field(repr=False)
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
 class Malformed:
     """Bytes that are no message. `reason` says why, without the bytes of a credential."""
 
@@ -82,7 +91,7 @@ class Offline:
     reason: str
 
 
-ReaderEvent = Presented | Malformed | Online | Offline
+ReaderEvent = Presented | KeyPressed | Malformed | Online | Offline
 
 
 class Reader(Protocol):

@@ -27,7 +27,7 @@ from gatewayd.domain.model import (
     Tap,
     card,
 )
-from gatewayd.domain.ports import Presented
+from gatewayd.domain.ports import KeyPressed, Presented
 from gatewayd.recorder import Recorder
 from gatewayd.tap import MAX_WAITING_TAPS, Site, TapPath
 from tests.clock import ManualClock
@@ -201,6 +201,15 @@ async def test_presented_credentials_are_decided_in_their_order(gate: Gate) -> N
     gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
     await gate.journal.until(AccessGranted)
     assert [type(e) for e in gate.journal.events[:2]] == [AccessDenied, AccessGranted]
+
+
+async def test_keys_mean_nothing_where_no_pin_is_asked_for(gate: Gate) -> None:
+    for key in "1234#":
+        gate.path.key(POINT.id, KeyPressed(key, gate.clock.now()))
+    gate.path.present(POINT.id, Presented(CARD, gate.clock.now()))
+    gate.path.key(POINT.id, KeyPressed("5", gate.clock.now()))
+    await gate.journal.until(AccessOutcome)
+    assert [type(event) for event in gate.journal.events] == [AccessGranted, AccessOutcome]
 
 
 @pytest.mark.parametrize("gate", [FailPolicy.SECURE, FailPolicy.OPEN], indirect=True)

@@ -10,7 +10,7 @@ from gatewayd.alarms import AlarmDesk
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.door import ContactChanged, ControllerBack, ControllerLost, ExitPressed
 from gatewayd.domain.model import AccessPointId, DeviceId
-from gatewayd.domain.ports import InputChanged, Malformed, Offline, Online, Presented
+from gatewayd.domain.ports import InputChanged, KeyPressed, Malformed, Offline, Online, Presented
 from gatewayd.doors import DoorTask, DoorWiring
 from gatewayd.recorder import Recorder
 from gatewayd.wiring import ControllerSink, reader_sink
@@ -29,6 +29,9 @@ class Posted:
 
     def present(self, point: AccessPointId, shown: Presented) -> None:
         self.seen.append((point, shown))
+
+    def key(self, point: AccessPointId, pressed: KeyPressed) -> None:
+        self.seen.append((point, pressed))
 
     def post(self, event: object) -> None:
         self.seen.append(event)
@@ -54,11 +57,12 @@ def board(desk: DeviceDesk, *, active_means_open: bool) -> tuple[ControllerSink,
 
 
 def test_a_reader_presents_and_tells_its_own_state(desk: DeviceDesk) -> None:
-    taps, shown = Posted(), Presented(CARD, ManualClock().now())
+    taps, now = Posted(), ManualClock().now()
+    shown, pressed = Presented(CARD, now), KeyPressed("5", now)
     emit = reader_sink(AccessPointId("gate-in"), taps, desk)  # type: ignore[arg-type]  # notes only
-    for event in (Online("9600 8N1"), shown, Malformed("checksum"), Offline("unplugged")):
+    for event in (Online("9600 8N1"), pressed, shown, Malformed("checksum"), Offline("unplugged")):
         emit(event)
-    assert taps.seen == [("gate-in", shown)]
+    assert taps.seen == [("gate-in", pressed), ("gate-in", shown)]
     state = desk.states()[0]
     assert (state.online, state.malformed, state.detail) == (False, 1, "unplugged")
 

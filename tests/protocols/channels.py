@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from drivers.protocols.keypad import Key
 from gatewayd.domain.model import Credential
 from gatewayd.domain.ports import Malformed
 
-Message = Credential | Malformed
+Message = Credential | Key | Malformed
 Channel = Callable[[bytes], Iterator[bytes]]
 
 
 class Decoder(Protocol):
-    def feed(self, data: bytes) -> list[Message]: ...
-    def quiet(self) -> list[Message]: ...
+    def feed(self, data: bytes) -> Sequence[Message]: ...
+    def quiet(self) -> Sequence[Message]: ...
 
 
 def whole(stream: bytes) -> Iterator[bytes]:
@@ -50,9 +51,13 @@ def decode(decoder: Decoder, pieces: Iterator[bytes]) -> list[Message]:
     return [message for piece in pieces for message in decoder.feed(piece)]
 
 
-def cards(messages: list[Message]) -> list[Credential]:
+def cards(messages: Sequence[Message]) -> list[Credential]:
     return [message for message in messages if isinstance(message, Credential)]
 
 
-def reasons(messages: list[Message]) -> list[str]:
+def keys(messages: Sequence[Message]) -> str:
+    return "".join(message.key for message in messages if isinstance(message, Key))
+
+
+def reasons(messages: Sequence[Message]) -> list[str]:
     return [message.reason for message in messages if isinstance(message, Malformed)]

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,6 @@ TAG_FRAMES = {"id12": b"\x02100086F44426\r\n\x03", "rdm6300": b"\x02100086F44426
 
 async def order(reader: SimulatedReader, **request: Any) -> dict[str, Any]:
     return await obey(reader.controls(), json.dumps(request).encode())
-
-
-@pytest.fixture
-def link(tmp_path: Path) -> Path:
-    return tmp_path / "ttyREADER"
-
-
-@pytest.fixture
-def clients() -> Iterator[list[Tty]]:
-    opened: list[Tty] = []
-    yield opened
-    for client in opened:
-        client.close()
 
 
 @pytest.mark.parametrize(
@@ -323,4 +309,4 @@ def test_the_options_are_the_documented_ones() -> None:
     parser = argparse.ArgumentParser()
     reader_module.add_arguments(parser)
     args = parser.parse_args(["--link", "x"])
-    assert (args.kind, args.baud, args.seed) == (KINDS[0], 9600, 0)
+    assert (args.kind, args.keypad, args.baud, args.seed) == (KINDS[0], None, 9600, 0)

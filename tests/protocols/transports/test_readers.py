@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from drivers.protocols import wiegand
 from drivers.protocols.ascii_tag import encode
+from drivers.protocols.keypad import encode_key
 from drivers.protocols.wiegand_serial import encode_binary, encode_hex_line
 from drivers.readers import ascii_tag, wiegand_serial
 from gatewayd.domain.model import card
@@ -20,6 +21,7 @@ from gatewayd.domain.ports import (
     Driver,
     DriverContext,
     DriverKind,
+    KeyPressed,
     Malformed,
     Offline,
     Online,
@@ -133,6 +135,68 @@ async def test_wiegand_cards_arrive_in_either_dialect(
         assert tap.credential.format == "H10306"
         device.send(encode_card(5, 32))
         assert isinstance(await ear.next(), Malformed)
+
+
+@pytest.mark.parametrize("bit_count", [4, 8])
+@pytest.mark.parametrize(
+    ("dialect", "encode_bits"), [("hex-line", encode_hex_line), ("binary", encode_binary)]
+)
+async def test_each_key_is_told_with_its_moment_and_none_is_taken_for_a_repeat(
+    device: PtyDevice, clock: ManualClock, dialect: str, encode_bits: Any, bit_count: int
+) -> None:
+    async with reading(wiegand_serial.DRIVER, clock, port=device.path, dialect=dialect) as ear:
+        for key in "1100*5#":
+            device.send(encode_bits(encode_key(key, bit_count), bit_count))
+            pressed = await ear.next()
+            assert pressed == KeyPressed(key, clock.now())
+            assert key not in repr(pressed).partition("stamp")[0]
+            await clock.advance(0.2)
+        device.send(encode_bits(0xC, bit_count))
+        assert isinstance(await ear.next(), Malformed)
+        assert ear.waiting == 0
+
+
+async def test_a_key_does_not_end_the_presentation_of_a_held_card(
+    device: PtyDevice, clock: ManualClock
+) -> None:
+    frame = encode_hex_line(wiegand.encode("H10301", 1, 1), 26)
+    async with reading(wiegand_serial.DRIVER, clock, port=device.path) as ear:
+        device.send(frame + b"4,1\r\n" + frame + b"4,2\r\n")
+        assert isinstance(await ear.next(), Presented)
+        assert await ear.next() == KeyPressed("1", clock.now())
+        assert await ear.next() == KeyPressed("2", clock.now())
+
+
+async def test_keys_come_a_byte_at_a_time_through_a_serial_server(clock: ManualClock) -> None:
+    async with (
+        serial_server() as (peer, url),
+        reading(wiegand_serial.DRIVER, clock, port=url, dialect="binary") as ear,
+    ):
+        _, writer = await peer.client()
+        for key in "1234#":
+            for byte in encode_binary(encode_key(key, 8), 8):
+                writer.write(bytes([byte]))
+                await writer.drain()
+        for key in "1234#":
+            assert await ear.next() == KeyPressed(key, clock.now())
+        await hang_up(writer)
+        assert isinstance(await ear.next(), Offline)
+
+
+async def test_half_a_key_before_unplugging_never_joins_one_after(
+    device: PtyDevice, clock: ManualClock
+) -> None:
+    async with reading(wiegand_serial.DRIVER, clock, port=device.path) as ear:
+        device.send(b"4,1\r\n4,")
+        assert await ear.next() == KeyPressed("1", clock.now())
+        device.unplug()
+        assert isinstance(await ear.next(), Offline)
+        device.plug_in()
+        await clock.advance(5)
+        assert await ear.next() == Online()
+        device.send(b"2\r\n4,3\r\n")
+        assert isinstance(await ear.next(), Malformed)
+        assert await ear.next() == KeyPressed("3", clock.now())
 
 
 async def test_unknown_lengths_are_taken_where_the_settings_say_so(
