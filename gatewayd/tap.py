@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import tzinfo
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, assert_never
 
-from gatewayd.domain import policy
-from gatewayd.domain.credential_rules import PIN_MISSING
 from gatewayd.domain.events import (
     AccessDenied,
     AccessGranted,
@@ -27,15 +23,10 @@ from gatewayd.domain.events import (
     CauseKind,
     Outcome,
 )
-from gatewayd.domain.explain import explained
-from gatewayd.domain.keypad import Needs
 from gatewayd.domain.model import (
-    NS_PER_S,
     AccessPoint,
     AccessPointId,
-    AccessRequest,
     AlarmKind,
-    Decision,
     Deny,
     Door,
     DoorId,
@@ -45,12 +36,9 @@ from gatewayd.domain.model import (
     Person,
     Reason,
     RuleResult,
-    Snapshot,
     Stamp,
     Tap,
 )
-from gatewayd.domain.path_rules import LIST_UNREADABLE, NOT_DURABLE, WAITED_TOO_LONG
-from gatewayd.domain.policy import accompanied_by, under_duress
 from gatewayd.domain.ports import (
     Clock,
     Doors,
@@ -59,45 +47,14 @@ from gatewayd.domain.ports import (
     KeyPressed,
     Pictures,
     Presented,
-    Whitelist,
-    WhitelistReadError,
 )
-from gatewayd.domain.schedule import Moment
 from gatewayd.keypads import Keypads
 from gatewayd.memory import Keeps, Signals, SiteMemory
+from gatewayd.rulings import Ruling, Rulings, denied_event, granted_event, refused_event
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken or attacked
-# GB 50396 wants 2 s from card to actuator. Past this whoever tapped has gone, or tapped again, and
-# a door that opened now would open for someone else.
-MAX_WAIT_NS = 5 * NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the settings say of this box: its access points, doors and time zone."""
-
-    access_points: Mapping[AccessPointId, AccessPoint]
-    doors: Mapping[DoorId, Door]
-    zone: tzinfo
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """A decision with all that it was made of."""
-
-    decision: Decision
-    request: AccessRequest
-    snapshot: Snapshot
-
-    @property
-    def counted(self) -> bool:
-        """Whether an opening uses up one of a pass's uses."""
-        return self.snapshot.record is not None and self.snapshot.record.uses is not None
-
-
-_NO_LIST = Snapshot(0, None)
 
 
 class TapPath:
@@ -106,30 +63,28 @@ class TapPath:
 
     def __init__(
         self,
-        site: Site,
-        whitelist: Whitelist,
+        rulings: Rulings,
+        memory: SiteMemory,
         journal: Journal,
         recorder: Keeps,
         doors: Doors,
         pictures: Pictures,
         alarms: Signals,
         clock: Clock,
-        memory: SiteMemory,
         on_admitted: Callable[[DoorId, int], None] = lambda _door, _seq: None,
     ) -> None:
         """`on_admitted` is told the door and the seq of each grant that opened it."""
-        self._site = site
-        self._whitelist = whitelist
+        points = rulings.site.access_points
+        self._rulings = rulings
+        self._memory = memory
         self._journal = journal
         self._recorder = recorder
         self._doors = doors
         self._pictures = pictures
         self._alarms = alarms
-        self._clock = clock
-        self._memory = memory
         self._on_admitted = on_admitted
-        self._keypads = Keypads(site.access_points, clock, self.needs, self._put, memory.code)
-        self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in site.access_points}
+        self._keypads = Keypads(points, clock, rulings.needs, self._put, memory.code)
+        self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in points}
         self._writes = asyncio.TaskGroup()
         self._flooded: set[AccessPointId] = set()
         self._late: set[DoorId] = set()
@@ -141,72 +96,35 @@ class TapPath:
     async def handle(self, tap: Tap) -> None:
         """One tap from the reader to its journaled outcome. Raises nothing that a device, a disk
         or a list can cause."""
-        point = self._site.access_points[tap.access_point_id]
-        door = self._site.doors[point.door_id]
-        ruling = self.rule(tap, point, door)
+        ruling = self._rulings.rule(tap)
+        credential = self._journal.credential_ref(tap.credential)
         match ruling.decision:
             case Deny() as deny:
-                self._after_denial(deny, ruling, tap, point)
-                await self._deny(self._denied(deny, ruling, tap, point), tap, point)
+                self._after_denial(deny, ruling, tap)
+                await self._deny(denied_event(deny, ruling, credential), ruling, tap)
             case Grant() as grant:
-                self._after_grant(grant, ruling, tap, point)
-                await self._grant(self._granted(grant, ruling, tap, point), ruling, tap, door)
+                event = granted_event(grant, ruling, credential)
+                self._after_grant(grant, event, ruling, tap)
+                await self._grant(event, ruling, tap)
             case _ as never:
                 assert_never(never)
 
-    def rule(self, tap: Tap, point: AccessPoint, door: Door) -> Ruling:
-        """The decision with what it was made of; a list that can't be read denies and says so."""
-        try:
-            snapshot = self._whitelist.snapshot(tap.credential)
-        except WhitelistReadError as error:
-            log.error("the whitelist can't be read, denying: %s", error)
-            deny = Deny(Reason.WHITELIST_UNAVAILABLE, None, (LIST_UNREADABLE.line(),))
-            return Ruling(deny, AccessRequest(tap.credential, point, door), _NO_LIST)
-        status = self._doors.status(door.id)
-        situation = self._memory.situation(tap, point, door, snapshot, status)
-        request = AccessRequest(tap.credential, point, door, status.mode, situation)
-        now = self._moment(tap)
-        decision = self._in_time(policy.decide(request, snapshot, now), tap.stamp)
-        if isinstance(decision, Deny):
-            with suppress(WhitelistReadError):  # then without its remedies
-                levels = self._whitelist.levels().values()
-                decision = explained(decision, request, snapshot, now, levels)
-        return Ruling(decision, request, snapshot)
-
-    def _moment(self, tap: Tap) -> Moment:
-        return Moment(tap.stamp, self._site.zone)
-
-    def needs(self, access_point_id: AccessPointId, shown: Presented) -> Needs:
-        """Whether the card should wait for a PIN: only where all that is asked before it is met,
-        so that nobody types a PIN for a card that will not open anyway."""
-        point = self._site.access_points[access_point_id]
-        tap = Tap(access_point_id, shown.credential, shown.stamp)
-        decision = self.rule(tap, point, self._site.doors[point.door_id]).decision
-        waits = isinstance(decision, Deny) and decision.trace[-1] == PIN_MISSING.line()
-        return Needs.PIN if waits else Needs.NOTHING
-
-    def _in_time(self, decision: Decision, stamp: Stamp) -> Decision:
-        """A grant whose turn came too late is a denial, e.g. after a queue behind a dead board."""
-        waited_ns = self._clock.monotonic_ns() - stamp.monotonic_ns
-        if isinstance(decision, Deny) or waited_ns <= MAX_WAIT_NS:
-            return decision
-        saw = WAITED_TOO_LONG.line(waited_ns // NS_PER_S)
-        return Deny(Reason.TAP_TOO_OLD, decision.person, (*decision.trace, saw), saw.facts)
-
     # --------------------------------------------------- what a decision changes and whom it calls
 
-    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap, point: AccessPoint) -> None:
+    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap) -> None:
+        point = ruling.request.access_point
         if deny.reason is Reason.SECOND_PERSON_REQUIRED and deny.person is not None:
             self._memory.waits(point, deny.person, tap.stamp)
         if deny.reason is Reason.ON_WATCH_LIST:
             self._happened(AlarmKind.WATCH_LIST, point, deny.person)
-        if under_duress(ruling.request, ruling.snapshot):
+        if ruling.duress:
             self._happened(AlarmKind.DURESS, point, deny.person)
 
-    def _after_grant(self, grant: Grant, ruling: Ruling, tap: Tap, point: AccessPoint) -> None:
+    def _after_grant(self, grant: Grant, event: AccessGranted, ruling: Ruling, tap: Tap) -> None:
+        point = ruling.request.access_point
         self._memory.admitted(point, grant.person, tap.stamp)
         if ruling.counted:
-            self._memory.take_use(self._journal.credential_ref(tap.credential).digest)
+            self._memory.take_use(event.credential.digest)
         if grant.duress:
             self._happened(AlarmKind.DURESS, point, grant.person)
         if any(t.rule == "anti_passback" and t.result is RuleResult.WARN for t in grant.trace):
@@ -220,32 +138,34 @@ class TapPath:
 
     # ------------------------------------------------------------------- journal, lock, outcome
 
-    async def _deny(self, event: AccessDenied, tap: Tap, point: AccessPoint) -> None:
+    async def _deny(self, event: AccessDenied, ruling: Ruling, tap: Tap) -> None:
         """Nothing opens, so nothing is at stake: what the disk refuses now is recorded later."""
         match await self._append(event, tap.stamp):
             case int(seq):
-                self._pictures.request(seq, point.camera_ids, tap.stamp)
+                cameras = ruling.request.access_point.camera_ids
+                self._pictures.request(seq, cameras, tap.stamp)
             case JournalError():
                 self._recorder.record(event, tap.stamp)
 
-    async def _grant(self, event: AccessGranted, ruling: Ruling, tap: Tap, door: Door) -> None:
+    async def _grant(self, event: AccessGranted, ruling: Ruling, tap: Tap) -> None:
         """Durable first, within the door's deadline; then the lock; then what came of it."""
-        point = ruling.request.access_point
+        point, door = ruling.request.access_point, ruling.request.door
         write = self._writes.create_task(self._append(event, tap.stamp), name=f"grant {point.id}")
         await asyncio.wait({write}, timeout=door.commit_deadline_ms / 1000)
         if write.done() and isinstance(seq := write.result(), int):
             self._pictures.request(seq, point.camera_ids, tap.stamp)
-            outcome = await self._unlock(event, seq)
+            outcome = await self._unlock(event, ruling, seq)
             self._record_outcome(event, ruling, seq, outcome)
             self._on_time_again(door)
             return
-        opened = await self._apply_fail_policy(event, door)
+        opened = await self._apply_fail_policy(event, ruling)
         self._start(self._settle(write, event, ruling, tap, opened), f"late grant {point.id}")
 
     # ------------------------------------------------------- when the journal is late or fails
 
-    async def _apply_fail_policy(self, event: AccessGranted, door: Door) -> Outcome:
+    async def _apply_fail_policy(self, event: AccessGranted, ruling: Ruling) -> Outcome:
         """What the door's settings say for a grant that is not on disk: an alarm in any case."""
+        door = ruling.request.door
         detail = f"a grant was not on disk within {door.commit_deadline_ms} ms"
         self._late.add(door.id)
         self._alarms.signal(AlarmKind.JOURNAL_LATE, door.id, active=True, detail=detail)
@@ -253,7 +173,7 @@ class TapPath:
             case FailPolicy.SECURE:
                 return Outcome.REFUSED
             case FailPolicy.OPEN:
-                return await self._unlock(event, seq=0)
+                return await self._unlock(event, ruling, seq=0)
             case _ as never:
                 assert_never(never)
 
@@ -283,7 +203,7 @@ class TapPath:
             case JournalError() as error:
                 log.error("a grant was refused, it could not be recorded: %s", error)
                 self._give_back(event, ruling)
-                self._recorder.record(self._refused(event), tap.stamp)
+                self._recorder.record(refused_event(event), tap.stamp)
 
     # -------------------------------------------------------------------------------- steps
 
@@ -296,15 +216,14 @@ class TapPath:
         except JournalError as error:
             return error
 
-    async def _unlock(self, event: AccessGranted, seq: int) -> Outcome:
-        door = self._site.doors[event.door_id]
+    async def _unlock(self, event: AccessGranted, ruling: Ruling, seq: int) -> Outcome:
         passage = Passage(event.person_id, event.access_point_id, seq, event.direction)
         return await self._doors.unlock(
             event.door_id,
             Cause(CauseKind.TAP, str(seq)),
             event.unlock_s,
             passage=passage,
-            extra_held_s=max(0.0, event.unlock_s - door.unlock_s),
+            extra_held_s=max(0.0, event.unlock_s - ruling.request.door.unlock_s),
         )
 
     def _record_outcome(
@@ -324,51 +243,6 @@ class TapPath:
         """A use that was counted for a door that did not open."""
         if ruling.counted:
             self._memory.give_back_use(event.credential.digest)
-
-    def _granted(self, grant: Grant, ruling: Ruling, tap: Tap, point: AccessPoint) -> AccessGranted:
-        return AccessGranted(
-            access_point_id=point.id,
-            door_id=point.door_id,
-            direction=point.direction,
-            credential=self._journal.credential_ref(tap.credential),
-            person_id=grant.person.id,
-            place=grant.person.place,
-            level_id=grant.level_id,
-            unlock_s=grant.unlock_s,
-            whitelist_revision=ruling.snapshot.revision,
-            trace=grant.trace,
-            duress=grant.duress,
-            companion_id=accompanied_by(ruling.request, ruling.snapshot, self._moment(tap)),
-        )
-
-    def _denied(self, deny: Deny, ruling: Ruling, tap: Tap, point: AccessPoint) -> AccessDenied:
-        return AccessDenied(
-            access_point_id=point.id,
-            door_id=point.door_id,
-            direction=point.direction,
-            credential=self._journal.credential_ref(tap.credential),
-            reason=deny.reason,
-            whitelist_revision=ruling.snapshot.revision,
-            trace=deny.trace,
-            person_id=None if deny.person is None else deny.person.id,
-            place="" if deny.person is None else deny.person.place,
-            detail=deny.detail,
-            remedies=deny.remedies,
-        )
-
-    def _refused(self, event: AccessGranted) -> AccessDenied:
-        """The grant that its door's fail policy turned into a denial."""
-        return AccessDenied(
-            access_point_id=event.access_point_id,
-            door_id=event.door_id,
-            direction=event.direction,
-            credential=event.credential,
-            reason=Reason.JOURNAL_UNAVAILABLE,
-            whitelist_revision=event.whitelist_revision,
-            trace=(*event.trace, NOT_DURABLE.line()),
-            person_id=event.person_id,
-            place=event.place,
-        )
 
     # ------------------------------------------------------------------- queues and their tasks
 
@@ -396,10 +270,6 @@ class TapPath:
             detail = f"more than {MAX_WAITING_TAPS} taps waiting; further ones are not decided"
             about = tap.access_point_id
             self._alarms.signal(AlarmKind.READER_FLOODED, about, active=True, detail=detail)
-
-    def key(self, access_point_id: AccessPointId, pressed: KeyPressed) -> None:
-        """Take a key from a reader; returns at once. Where no PIN is asked for, keys mean nothing:
-        the card beside them is decided as if nobody had typed."""
 
     async def run(self) -> None:
         """Handle taps, for ever; one task an access point."""
