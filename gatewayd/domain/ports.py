@@ -218,6 +218,7 @@ class DoorStatus:
     open: bool | None  # None: not known (no contact, or the controller is offline)
     online: bool
     failed: bool  # the lock did not confirm: `unlocked` is what was wanted, and may not be so
+    blocked_by: DoorId | None = None
 
 
 class Doors(Protocol):

@@ -8,11 +8,17 @@ from __future__ import annotations
 from gatewayd.domain.model import (
     AccessPoint,
     AccessPointId,
+    AntiPassback,
+    Area,
+    AreaId,
     CameraId,
     Direction,
     Door,
     DoorId,
+    Excess,
     FailPolicy,
+    ScheduleId,
+    Verification,
 )
 from gatewayd.settings.model import Settings
 
@@ -29,8 +35,30 @@ def domain_doors(settings: Settings) -> dict[DoorId, Door]:
             commit_deadline_ms=door.commit_deadline_ms,
             fail_policy=FailPolicy(door.fail_policy),
             has_contact=door.contact_input is not None,
+            extended_s=door.extended_s,
+            two_person_s=door.two_person_s,
+            escort_s=door.escort_s,
+            inside=None if door.inside is None else AreaId(door.inside),
+            outside=None if door.outside is None else AreaId(door.outside),
         )
         for door in settings.door
+    }
+
+
+def areas(settings: Settings) -> dict[AreaId, Area]:
+    """Every [[area]] by its id."""
+    return {
+        AreaId(area.id): Area(
+            AreaId(area.id),
+            area.name,
+            AntiPassback(area.anti_passback),
+            60 * (area.forgive_min or 0.0),
+            area.maximum,
+            Excess(area.excess),
+            area.minimum,
+            area.admit_unknown,
+        )
+        for area in settings.area
     }
 
 
@@ -43,6 +71,8 @@ def access_points(settings: Settings) -> dict[AccessPointId, AccessPoint]:
             door_id=DoorId(reader.door),
             direction=Direction(reader.direction),
             camera_ids=tuple(CameraId(camera) for camera in reader.cameras),
+            verification=Verification(reader.verification),
+            pin_schedule=None if reader.pin_schedule is None else ScheduleId(reader.pin_schedule),
         )
         for reader in settings.reader
     }

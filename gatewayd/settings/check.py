@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from gatewayd.settings.check_rules import check_rules
 from gatewayd.settings.problem import Problem, nearest, suggestion
 from gatewayd.settings.secrets import has_password
 from gatewayd.settings.tables import DEVICE_TABLES, Draft, Entry
@@ -26,7 +27,7 @@ def check_draft(draft: Draft) -> list[Problem]:
 
 def _ids(draft: Draft) -> Iterator[Problem]:
     seen: dict[str, Entry] = {}
-    for entry in draft.of("door", *DEVICE_TABLES):
+    for entry in draft.of("area", "door", *DEVICE_TABLES):
         if entry.id is None:
             continue
         at = (*entry.at, "id")
@@ -220,4 +221,5 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _console,
     _link,
     _passwords,
+    check_rules,
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from gatewayd.settings.check_rules import MIN_PIN_KEY
 from gatewayd.settings.positions import KeyPath
 from gatewayd.settings.problem import Problem
 from gatewayd.settings.secrets import (
@@ -18,6 +19,7 @@ from gatewayd.settings.secrets import (
     check_secret_file,
     check_trusted_file,
     is_secret_field,
+    read_secret,
 )
 from gatewayd.settings.tables import Draft, Entry, holds_path, rooted
 
@@ -31,7 +33,7 @@ def check_files(draft: Draft) -> list[Problem]:
             problems += bad
             if entry.at[0] in ("link", "console"):
                 problems += _tls(draft, entry, sound=not bad)
-            problems += _central_keys(draft, entry)
+            problems += [*_central_keys(draft, entry), *_pin_key(draft, entry)]
     return problems + list(_directory(draft))
 
 
@@ -105,6 +107,21 @@ def _central_keys(draft: Draft, entry: Entry) -> Iterator[Problem]:
         return  # said already: the file can't be read
     except CentralKeysError as error:
         yield draft.source.problem((*entry.at, "central_keys_file"), str(error))
+
+
+def _pin_key(draft: Draft, entry: Entry) -> Iterator[Problem]:
+    """Long enough; that it is there and private is said already."""
+    path = _path(draft, entry, "pin_key_file") if entry.at[0] == "site" else None
+    if path is None:
+        return
+    try:
+        length = len(read_secret(path))
+    except SecretFileError:
+        return
+    if length < MIN_PIN_KEY:
+        what = f"{path} holds {length} characters, at least {MIN_PIN_KEY} are needed"
+        hint = f"run: head -c 32 /dev/urandom | base64 > {path}, and give it to the centre"
+        yield draft.source.problem((*entry.at, "pin_key_file"), what, hint)
 
 
 def _directory(draft: Draft) -> Iterator[Problem]:

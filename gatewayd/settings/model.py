@@ -37,6 +37,21 @@ class SiteSettings(Table):
     time_zone: str = Field(
         default="Asia/Shanghai", description="IANA time zone that schedules and pages use."
     )
+    pin_key_file: Path | None = Field(
+        default=None,
+        description="At least 16 characters that only this site and its centre know: PINs are kept "
+        "as hashes under this key. Only its owner may read it.",
+        json_schema_extra={"secret_file": True},
+    )
+    wrong_tries: int = Field(
+        default=5,
+        ge=1,
+        le=5,
+        description="Wrong PINs in a row before the reader alarms and pauses.",
+    )
+    wrong_tries_pause_s: float = Field(
+        default=60.0, gt=0, le=3_600, description="So long nothing typed at that reader counts."
+    )
 
 
 class StorageSettings(Table):
@@ -86,6 +101,45 @@ class DoorSettings(Table):
         default="secure",
         description="Past the commit deadline: 'secure' stays locked, 'open' opens and records.",
     )
+    extended_s: float = Field(
+        default=15.0, gt=0, le=120, description="Unlocked so long for people who need more time."
+    )
+    inside: Id | None = Field(default=None, description="The [[area]] that it leads into.")
+    outside: Id | None = Field(
+        default=None, description="The [[area]] that it leads out to; leave out for the street."
+    )
+    two_person_s: float = Field(
+        default=0.0, ge=0, le=120, description="Two different people within this time; 0: one."
+    )
+    escort_s: float = Field(
+        default=30.0, gt=0, le=600, description="So long after an escort may the escorted pass."
+    )
+
+
+class AreaSettings(Table):
+    """A part of the site that people are in or out of; doors name it as their `inside`."""
+
+    id: Id = Field(description="The area's id, unique among all ids of this file.")
+    name: str = Field(description="As the guard calls it.")
+    anti_passback: Literal["off", "soft", "hard", "timed"] = Field(
+        default="off",
+        description="Someone who is inside already enters again: 'soft' lets them and alarms, "
+        "'hard' denies, 'timed' denies for forgive_min.",
+    )
+    forgive_min: float | None = Field(
+        default=None, gt=0, le=1_440, description="With 'timed': after so long all is in order."
+    )
+    maximum: int | None = Field(default=None, ge=1, description="At most so many people inside.")
+    excess: Literal["warn", "deny"] = Field(
+        default="deny", description="What happens to the next one at the maximum."
+    )
+    minimum: int | None = Field(
+        default=None, ge=2, description="So many together or nobody: fewer inside is an alarm."
+    )
+    admit_unknown: bool = Field(
+        default=True,
+        description="Whether someone may pass of whom no passage is known, as after a new start.",
+    )
 
 
 class DeviceTable(Table):
@@ -116,6 +170,13 @@ class ReaderSettings(DeviceTable):
     )
     cameras: tuple[Id, ...] = Field(
         default=(), strict=False, description="Ids of the [[camera]] that keep a picture of a tap."
+    )
+    verification: Literal["card", "pin", "card-or-pin", "card-and-pin"] = Field(
+        default="card", description="What is asked for; anything but 'card' needs a keypad."
+    )
+    pin_schedule: Id | None = Field(
+        default=None,
+        description="A schedule of the whitelist: 'card-and-pin' only in its hours, else the card.",
     )
 
 
@@ -194,6 +255,7 @@ class Settings(Table):
 
     site: SiteSettings
     storage: StorageSettings
+    area: tuple[AreaSettings, ...] = Field(default=(), strict=False)
     door: tuple[DoorSettings, ...] = Field(default=(), strict=False)
     reader: tuple[ReaderSettings, ...] = Field(default=(), strict=False)
     controller: tuple[ControllerSettings, ...] = Field(default=(), strict=False)
