@@ -90,6 +90,7 @@ class Layout:
         for name in READERS:
             more += ["--reader", f"{name}={self.control(name)}"]
         more += ["--board", str(self.control("board-1")), "--record", str(self.taps)]
+        more += ["--central", str(self.control("central"))]
         return self._simulator("scenario", "scenario", more, control=False)
 
     def gatewayd(self, settings: Sequence[str]) -> Command:

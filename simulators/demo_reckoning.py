@@ -1,7 +1,8 @@
-"""The reckoning of a demo: each card shown against what the centre has. Pure; owns the verdict.
+"""The reckoning of a demo: each tap against what the centre has. Pure; owns the verdict.
 
-Per reader, the taps in the order they were sent must be the centre's decisions in the order
-of the journal: the same cards (their last four digits), none missing, none twice.
+Per reader, the taps in the order they were sent must be the centre's decisions in the order of the
+journal: the same cards (their last four digits), a code where one was typed, none missing, none
+twice.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SentTap:
-    """A card that was shown, as the scenario wrote it down."""
+    """A card that was shown or a code that was typed, as the scenario wrote it down."""
 
     n: int
     reader: str
+    kind: str  # card, pin
     masked: str
     sent_ns: int
     expect: str
@@ -59,7 +61,7 @@ class Reckoning:
     open_alarms: int
     events: int
     repeats: int
-    latency_ms: float | None  # median, from the card's last byte to the lock's release
+    latency_ms: float | None  # median, from the tap's last byte to the lock's release
     faults: tuple[str, ...]
 
     @property
@@ -72,7 +74,7 @@ def read_taps(path: Path) -> list[SentTap]:
     if not path.exists():
         return []
     taps = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    keys = ("n", "reader", "masked", "sent_ns", "expect")
+    keys = ("n", "reader", "kind", "masked", "sent_ns", "expect")
     return [SentTap(*(tap[key] for key in keys)) for tap in taps]
 
 
@@ -119,6 +121,17 @@ def _released(events: Sequence[Event]) -> dict[tuple[str, int], int]:
     }
 
 
+def shown_as(kind: str, masked: str) -> str:
+    """In words: a card by its last four digits; of a code there is nothing to tell."""
+    return "a code" if kind == "pin" else f"card …{masked[-4:]}"
+
+
+def decided_on(event: Event) -> str:
+    """In words, what was shown for this decision."""
+    credential = event["data"]["credential"]
+    return shown_as(credential["kind"], credential["masked"])
+
+
 def decided_as(event: Event) -> str:
     """ "granted", or the reason of the denial."""
     return "granted" if event["kind"] == GRANTED else str(event["data"]["reason"])
@@ -135,8 +148,8 @@ def _of_reader(
 
 
 def _matcher(sent: Sequence[SentTap], got: Sequence[Event]) -> SequenceMatcher[str]:
-    shown = [tap.masked for tap in sent]
-    decided = [event["data"]["credential"]["masked"] for event in got]
+    shown = [shown_as(tap.kind, tap.masked) for tap in sent]
+    decided = [decided_on(event) for event in got]
     return SequenceMatcher(None, shown, decided, autojunk=False)
 
 
@@ -157,10 +170,11 @@ def _faults(taps: Sequence[SentTap], decisions: Sequence[Event], centre: Centre)
             if what == "equal":
                 continue
             for tap in sent[a1:a2][:MAX_NAMED]:
-                yield f"tap {tap.n} at {reader}, card …{tap.masked[-4:]}: not at the centre"
+                what_shown = shown_as(tap.kind, tap.masked)
+                yield f"tap {tap.n} at {reader}, {what_shown}: not at the centre"
             for event in got[b1:b2][:MAX_NAMED]:
-                card = event["data"]["credential"]["masked"][-4:]
-                yield f"event {event['seq']} at {reader}, card …{card}: nobody showed it then"
+                what_shown = decided_on(event)
+                yield f"event {event['seq']} at {reader}, {what_shown}: nobody showed it then"
     for hole in list(centre.missing)[:MAX_NAMED]:
         yield f"the centre misses {hole['stream']} after {hole['after']} to {hole['through']}"
     if not centre.chain_whole:

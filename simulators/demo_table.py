@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulators.compound import SITE_ZONE
-from simulators.demo_reckoning import Reckoning
+from simulators.demo_reckoning import Reckoning, decided_on
 
 Event = dict[str, Any]
 
@@ -38,10 +38,10 @@ def said(event: Event) -> str:
     data: Mapping[str, Any] = event["data"]
     match event["kind"]:
         case "access.granted":
-            return f"granted  {data['place'] or data['person_id']}  card …{_tail(data)}"
+            return f"granted  {data['place'] or data['person_id']}  {decided_on(event)}"
         case "access.denied":
             place = data.get("place") or data.get("person_id") or "nobody's"
-            return f"denied   {place}  card …{_tail(data)}: {data['reason']}"
+            return f"denied   {place}  {decided_on(event)}: {data['reason']}"
         case "access.outcome":
             return f"lock     {data['outcome']} for event {data['decision_seq']}"
         case "door.opened":
@@ -54,10 +54,6 @@ def said(event: Event) -> str:
             return "alarm over"
         case kind:
             return str(kind).partition(".")[2].replace("_", " ")
-
-
-def _tail(data: Mapping[str, Any]) -> str:
-    return str(data["credential"]["masked"])[-4:]
 
 
 def clock_text(event: Event) -> str:

@@ -1,128 +1,36 @@
-"""A scenario file, and the plan of who does what at which moment. Pure but for reading the file.
+"""The plan of a scenario: who does what at which moment. Pure.
 
-Owns the format, its checks and the plan: the same file, seed, speed and length give the same plan.
-Must not touch a device. A plan keeps to what a door can do: one person at a time, and never the
-same card while a reader still debounces it.
+The same file, seed, speed and length give the same plan. A plan keeps to what a door can do: one
+person at a time, and never the same card while a reader still debounces it. What concerns the whole
+site (a step without a door) comes while nobody is at any door.
 """
 
 from __future__ import annotations
 
+import math
 import random
-import tomllib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from simulators.compound import Card, Compound, Someone
-
-HERE = Path(__file__).parent / "scenarios"
-
-Act = Literal["enter", "leave", "refused", "held", "forced"]
-TAPPING = ("enter", "refused", "held")
-WHO = ("resident", "guard", "expired", "suspended", "lost", "unknown", "cleaner-off-duty")
+from simulators.scenario_file import CARD_ACTS, Act, Scenario, Scene
 
 RESTED = 12  # so many others tap before the same person comes again: beyond any debounce
 FIRST_S = 0.5  # of the first tap, after the scenario's start
 SCENES_WITHIN = 0.75  # with a fixed length: the scenes are over by then, what is left is crowd
 CROWD_GAP_S = 1.5  # with a fixed length: somebody comes that often
 
-Seconds = Annotated[float, Field(gt=0, le=600)]
-
-
-class ScenarioError(ValueError):
-    """The file is wrong; the text names the file, the key and what to write."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Pace(_Table):
-    """Seconds that no speed shortens."""
-
-    hold_s: Seconds = 0.4
-    lock_s: Seconds = 0.4
-    reach_s: Seconds = 0.4
-    pass_s: Seconds = 0.9
-    step_s: Seconds = 0.5
-    patience_s: Seconds = 2.5
-
-
-class ScenarioDoor(_Table):
-    id: str
-    reader: str
-    bits: tuple[int, ...]
-    board_door: int = Field(ge=1)
-    share: float = Field(default=1, gt=0)
-
-
-class Crowd(_Table):
-    every_s: Seconds
-    leave_share: float = Field(default=0.3, ge=0, lt=1)
-
-
-class Scene(_Table):
-    at_s: float = Field(ge=0)
-    door: str
-    act: Act
-    who: Literal[WHO] = "resident"  # type: ignore[valid-type]  # Literal of a tuple is its members
-    open_s: Seconds | None = None
-    expect: str = ""
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.act in {"held", "forced"} and self.open_s is None:
-            raise ValueError(f"act '{self.act}' needs open_s: how long the door stays open")
-        if (self.act in TAPPING) != bool(self.expect):
-            raise ValueError("expect names the decision where a card is shown, and only there")
-        return self
-
-
-class Scenario(_Table):
-    """All of one file."""
-
-    name: str
-    seed: int
-    length_s: float = Field(gt=0, le=86_400)
-    pace: Pace = Pace()
-    door: tuple[ScenarioDoor, ...] = Field(min_length=1)
-    crowd: Crowd
-    scene: tuple[Scene, ...] = ()
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        known = [door.id for door in self.door]
-        for scene in self.scene:
-            if scene.door not in known:
-                raise ValueError(f"a scene names door '{scene.door}'; known: {', '.join(known)}")
-            if scene.at_s > self.length_s:
-                raise ValueError(f"a scene at {scene.at_s:g} s is after length_s")
-        return self
-
-
-def load_scenario(path: Path) -> Scenario:
-    """The checked file. Raises ScenarioError with all that is wrong in it."""
-    try:
-        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ScenarioError(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{path}: {error}") from error
-    except ValidationError as error:
-        faults = [
-            f"{path}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
-        ]
-        raise ScenarioError("\n".join(faults)) from None
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that somebody does. `at_s` counts from the start, in real seconds."""
+    """One thing that somebody does, or that happens. `at_s` counts from the start, in real seconds.
+
+    `door` is empty for what concerns the whole site. `who` comes, or which input or order it is.
+    `expect` is the one decision that follows, empty where none does. `digits` are typed: after the
+    card as its PIN, or alone as a code. `open_s`: of the door, or how long an input lasts.
+    """
 
     order: int
     at_s: float
@@ -132,6 +40,7 @@ class Step:
     card: Card | None
     expect: str
     open_s: float
+    digits: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +51,8 @@ class Plan:
 
     @property
     def taps(self) -> int:
-        return sum(step.card is not None for step in self.steps)
+        """Decisions that follow: cards shown and codes typed."""
+        return sum(bool(step.expect) for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +63,11 @@ class Telling:
     speed: float = 1.0
     seconds: float | None = None
     seed: int | None = None
+
+
+def stays_out(step: Step) -> bool:
+    """Whether whoever comes does not even try the door."""
+    return step.act == "refused" or (step.act == "pin" and step.expect != "granted")
 
 
 def make_plan(scenario: Scenario, compound: Compound, telling: Telling) -> Plan:
@@ -168,12 +83,15 @@ class _Planner:
         self._rng = random.Random(scenario.seed if telling.seed is None else telling.seed)
         self._lately: deque[str] = deque(maxlen=RESTED)
         self._strangers = 0
+        self._inputs_free: dict[str, float] = {}  # when each input is as usual again
+        self._shut: dict[str, list[tuple[float, float]]] = {door.id: [] for door in scenario.door}
 
     def plan(self) -> Plan:
         lanes: dict[str, list[Step]] = {door.id: [] for door in self._scenario.door}
         left_out = self._lay_scenes(lanes)
         self._lay_crowd(lanes)
-        steps = sorted((s for lane in lanes.values() for s in lane), key=lambda s: s.at_s)
+        every = dict.fromkeys(chain(*lanes.values()))  # what is the site's is in every lane
+        steps = sorted(every, key=lambda step: step.at_s)
         numbered = tuple(replace(step, order=n) for n, step in enumerate(steps, 1))
         return Plan(self._dealt(numbered), self.length_s, tuple(left_out))
 
@@ -188,16 +106,42 @@ class _Planner:
         scenes = sorted(self._scenario.scene, key=lambda scene: scene.at_s)
         scale = self._scene_scale(scenes)
         for scene in scenes:
-            at_s = max(FIRST_S + scene.at_s * scale, self._free_from(lanes[scene.door]))
-            step = Step(
-                *(0, at_s, scene.door, scene.act, scene.who, None, scene.expect),
-                scene.open_s or self._scenario.pace.pass_s,
-            )
-            if self._telling.seconds and at_s + self.lasts_s(step) > self.length_s:
-                left_out.append(f"{scene.act} {scene.who} at {scene.door}")
-            else:
-                lanes[scene.door].append(step)
+            step = self._step(scene)
+            touched = [lanes[step.door]] if step.door else list(lanes.values())
+            free_s = [self._free_from(lane) for lane in touched]
+            if step.act == "input":
+                free_s.append(self._inputs_free.get(step.who, 0.0))
+            step = replace(step, at_s=max(FIRST_S + scene.at_s * scale, *free_s))
+            if self._telling.seconds and self._over_s(step) > self.length_s:
+                left_out.append(f"{step.act} {step.who} at {step.door or 'the site'}")
+                continue
+            for lane in touched:
+                lane.append(step)
+            self._remember(step)
         return left_out
+
+    def _step(self, scene: Scene) -> Step:
+        pass_s = scene.open_s or self._scenario.pace.pass_s
+        about = (0, 0.0, scene.door, scene.act, scene.what, None, scene.expect, pass_s)
+        return Step(*about, scene.pin or scene.code or "")
+
+    def _over_s(self, step: Step) -> float:
+        """When all of it is over; at its door, others may have come meanwhile."""
+        return step.at_s + max(self.lasts_s(step), step.open_s if step.act == "input" else 0)
+
+    def _remember(self, step: Step) -> None:
+        """Which input is taken, and which doors the crowd keeps away from until a lift."""
+        if step.act == "input":
+            self._inputs_free[step.who] = self._over_s(step) + self._scenario.pace.step_s
+        if step.act != "order":
+            return
+        for door in [step.door] if step.door else self._shut:
+            spans = self._shut[door]
+            shut = bool(spans) and spans[-1][1] == math.inf
+            if step.who == "lockdown" and not shut:
+                spans.append((step.at_s, math.inf))
+            elif step.who == "lift_lockdown" and shut:
+                spans[-1] = (spans[-1][0], self._over_s(step))
 
     def _scene_scale(self, scenes: Sequence[Scene]) -> float:
         if self._telling.seconds is None or not scenes:
@@ -212,11 +156,16 @@ class _Planner:
         """From the first movement until the next person stands there. A slow lock makes the door's
         later steps late; it never makes two people stand there at once."""
         pace = self._scenario.pace
-        if step.act == "forced":
-            return step.open_s + pace.step_s
-        shown_s = pace.hold_s + (0 if step.act == "refused" else pace.lock_s + pace.reach_s)
-        passed_s = 0 if step.act == "refused" else step.open_s
-        return shown_s + passed_s + pace.step_s
+        match step.act:
+            case "forced":
+                return step.open_s + pace.step_s
+            case "input" | "order":
+                return pace.settle_s + pace.step_s
+        keys = len(step.digits) + 1 if step.digits else 0  # and enter
+        shown_s = (0 if step.act == "pin" else pace.hold_s) + keys * pace.key_s
+        if stays_out(step):
+            return shown_s + pace.step_s
+        return shown_s + pace.lock_s + pace.reach_s + step.open_s + pace.step_s
 
     def _lay_crowd(self, lanes: dict[str, list[Step]]) -> None:
         """People come as they come; who finds no room at the door between the scenes stays out."""
@@ -256,9 +205,12 @@ class _Planner:
         return True
 
     def _collides(self, lane: Sequence[Step], step: Step) -> bool:
+        """With somebody else at the door, or with a lockdown of it."""
         end_s = step.at_s + self.lasts_s(step)
+        taken = [(other.at_s, other.at_s + self.lasts_s(other)) for other in lane]
         return any(
-            other.at_s < end_s and step.at_s < other.at_s + self.lasts_s(other) for other in lane
+            from_s < end_s and step.at_s < until_s
+            for from_s, until_s in (*taken, *self._shut[step.door])
         )
 
     # ------------------------------------------------------------------------------ cards
@@ -267,7 +219,7 @@ class _Planner:
         """The steps with the cards that are shown, dealt in their order."""
         bits = {door.id: door.bits for door in self._scenario.door}
         return tuple(
-            replace(step, card=self._card(step, bits[step.door])) if step.act in TAPPING else step
+            replace(step, card=self._card(step, bits[step.door])) if step.act in CARD_ACTS else step
             for step in steps
         )
 

@@ -17,7 +17,7 @@ READER = "main-gate-in"
 
 
 def tap(n: int, tail: str, reader: str = READER, expect: str = "granted") -> SentTap:
-    return SentTap(n, reader, f"••••••{tail}", n * 1_000_000, expect)
+    return SentTap(n, reader, "card", f"••••••{tail}", n * 1_000_000, expect)
 
 
 def event(seq: int, kind: str, stream: str = "evt", **data: Any) -> dict[str, Any]:  # JSON
@@ -35,7 +35,7 @@ def event(seq: int, kind: str, stream: str = "evt", **data: Any) -> dict[str, An
 
 
 def decided(seq: int, tail: str, reader: str = READER, reason: str = "") -> dict[str, Any]:
-    card = {"masked": f"••••••{tail}"}
+    card = {"kind": "card", "masked": f"••••••{tail}"}
     kind = "access.denied" if reason else "access.granted"
     made = event(seq, kind, access_point_id=reader, credential=card, place="1-2-301")
     made["data"] |= {"reason": reason} if reason else {"person_id": "p-1"}
@@ -59,6 +59,16 @@ def test_taps_that_are_all_there_in_order_are_accounted_for() -> None:
 def test_a_tap_that_the_centre_lacks_is_named() -> None:
     found = reckon([tap(1, "AAAA"), tap(2, "BBBB")], centre(decided(1, "AAAA")))
     assert found.faults == ("tap 2 at main-gate-in, card …BBBB: not at the centre",)
+
+
+def test_a_code_is_known_by_its_kind_since_nothing_of_it_is_told() -> None:
+    code = replace(tap(1, "", expect="credential_unknown"), kind="pin", masked="••••")
+    decision = decided(1, "9f3c", reason="credential_unknown")
+    decision["data"]["credential"]["kind"] = "pin"
+    found = reckon([code, tap(2, "AAAA")], centre(decision, decided(2, "AAAA")))
+    assert (found.faults, found.unexpected) == ((), 0)
+    assert said(decision) == "denied   1-2-301  a code: credential_unknown"
+    assert reckon([code], centre()).faults == ("tap 1 at main-gate-in, a code: not at the centre",)
 
 
 def test_a_decision_that_nobody_asked_for_is_named() -> None:

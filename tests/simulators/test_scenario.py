@@ -1,10 +1,8 @@
-"""Scenarios: the file's checks, the plan's rules, and people at fake devices."""
+"""Scenarios: the file's checks, the plan's rules, and the command line."""
 
 from __future__ import annotations
 
-import asyncio
-import io
-import json
+from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -14,17 +12,10 @@ import pytest
 
 from simulators.cli import main
 from simulators.compound import make_compound
-from simulators.scenario import LIVELY_HOUR, Player, Stage
-from simulators.scenario_plan import (
-    RESTED,
-    Plan,
-    ScenarioError,
-    Step,
-    Telling,
-    load_scenario,
-    make_plan,
-)
-from tests.clock import ManualClock
+from simulators.scenario import LIVELY_HOUR, check_stage
+from simulators.scenario_file import Scenario, ScenarioError, Scene, load_scenario
+from simulators.scenario_plan import RESTED, Plan, Step, Telling, make_plan
+from simulators.scenario_player import Stage
 
 NOW_MS = 1_795_000_000_000
 COMPOUND = make_compound(1, date(2026, 11, 24))
@@ -56,8 +47,16 @@ def written(folder: Path, change: dict[str, str]) -> Path:
         ({"at_s = 120": "at_s = 4000"}, "after length_s"),
         ({'act = "refused"': 'act = "dance"'}, r"scene\.0\.act"),
         ({'who = "expired"': 'who = "burglar"'}, r"scene\.0\.who"),
-        ({"open_s = 12.0": ""}, "needs open_s"),
-        ({'expect = "expired"': ""}, "expect names the decision"),
+        ({"open_s = 12.0": ""}, r"scene\.1: .*act 'held' needs open_s: how long the door"),
+        ({'expect = "expired"': ""}, "act 'refused' needs expect: the decision, 'granted' or"),
+        ({'who = "expired"': "open_s = 2"}, "act 'refused' has no open_s: take it out; it has"),
+        ({'who = "expired"': 'pin = "12e4"'}, r"scene\.0\.pin: .*pattern"),
+        ({'who = "expired"': 'code = "1234"'}, "act 'refused' has no code"),
+        ({'act = "refused"': 'act = "pin"'}, r"scene\.0: .*act 'pin' needs code: the digits"),
+        ({'act = "refused"': 'act = "input"'}, "act 'input' needs input: its name at the relay"),
+        ({'act = "refused"': 'act = "order"'}, "act 'order' needs order: lockdown, lift_lockdown"),
+        ({'act = "refused"': 'act = "order"\norder = "free"'}, r"scene\.0\.order"),
+        ({'door = "main-gate"\nact': "act"}, "act 'refused' needs door: the id of one of the"),
         ({"length_s = 3600": "length_s = 3600\nlenght_s = 1"}, "lenght_s"),
         ({"length_s = 3600": "length_s ="}, "Invalid value"),
     ],
@@ -95,7 +94,7 @@ def test_at_a_door_one_person_is_through_before_the_next_comes(telling: dict[str
 def test_within_a_minute_all_scenes_are_told_early_and_taps_come_every_few_seconds() -> None:
     told = plan(seconds=60)
     assert told.left_out == ()
-    scenes = {(s.act, s.who): s.at_s for s in told.steps if s.who != "resident"}
+    scenes = {(s.act, s.who): s.at_s for s in told.steps if s.who not in {"resident", "somebody"}}
     assert {who for _, who in scenes} >= {"expired", "unknown", "lost", "cleaner-off-duty"}
     assert all(at_s < 46 for at_s in scenes.values())
     assert {"held", "forced", "enter", "leave", "refused"} == {s.act for s in told.steps}
@@ -130,133 +129,121 @@ def test_each_reader_sees_cards_that_it_can_read() -> None:
         assert step.card is None or step.card.bits in bits[step.door]
 
 
-# ---------------------------------------------------------------------------------- player
+# ---------------------------------------------------------------- keys, inputs and orders
 
 
-class FakeDevice:
-    """Answers as a simulated reader and relay board would; keeps what it was asked."""
-
-    def __init__(self, *, locked: bool = False, sent: bool = True) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.locked = locked
-        self.sent = sent
-
-    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(request)
-        await asyncio.sleep(0)
-        if request["do"] == "present":
-            return {"sent": self.sent, "first_ns": 42}
-        if request["do"] == "status":
-            return {"doors": [{"locked": self.locked}, {"locked": self.locked}]}
-        forced = request["do"] == "door" and not request.get("only_if_unlocked")
-        return {"moved": forced or not self.locked}
-
-    def moves(self) -> list[str]:
-        return [r.get("action", r["do"]) for r in self.asked if r["do"] != "status"]
+def story(*scenes: dict[str, Any], every_s: float = 600) -> Scenario:
+    """The lively hour's doors and pace with other scenes; a crowd only where it is asked for."""
+    crowd = HOUR.crowd.model_copy(update={"every_s": every_s})
+    made = tuple(Scene.model_validate(scene) for scene in scenes)
+    return HOUR.model_copy(update={"scene": made, "crowd": crowd})
 
 
-def step(act: Any, expect: str = "", open_s: float = 1.0) -> Step:  # an Act
-    card = COMPOUND.residents[0].card_for([40]) if expect else None
-    return Step(1, 0.5, "main-gate", act, "resident", card, expect, open_s)
+def told(scenario: Scenario, **telling: Any) -> Plan:  # the fields of Telling
+    return make_plan(scenario, COMPOUND, Telling(NOW_MS, **telling))
 
 
-async def played(board: FakeDevice, reader: FakeDevice, *steps: Step) -> tuple[Player, list[Any]]:
-    clock, record = ManualClock(), io.StringIO()
-    stage = Stage(
-        {"main-gate-in": reader, "side-door-in": reader},  # type: ignore[dict-item]  # a fake
-        {"main-gate": board, "side-door": board},  # type: ignore[dict-item]  # a fake
+def at(plan: Plan, act: str, who: str = "") -> Step:
+    [found] = [s for s in plan.steps if s.act == act and (not who or s.who == who)]
+    return found
+
+
+CARD_AND_PIN = {"act": "held", "door": "side-door", "pin": "4711", "expect": "granted", "open_s": 2}
+CODE = {"act": "pin", "door": "side-door", "code": "246810", "expect": "granted"}
+FIRE = {"act": "input", "input": "fire", "open_s": 20}
+LOCKDOWN = {"act": "order", "order": "lockdown"}
+LIFT = {"act": "order", "order": "lift_lockdown"}
+
+
+def test_each_card_and_each_code_is_one_decision() -> None:
+    told_plan = told(
+        story({"at_s": 10, **CARD_AND_PIN}, {"at_s": 60, **CODE}, {"at_s": 90, **FIRE})
     )
-    player = Player(HOUR, stage, record, clock)
-    async with asyncio.TaskGroup() as group:
-        playing = group.create_task(player.play(Plan(steps, 10, ())), name="playing")
-        while not playing.done():
-            await clock.advance(0.5)
-    return player, [json.loads(line) for line in record.getvalue().splitlines()]
+    shown = [step for step in told_plan.steps if step.expect]
+    assert told_plan.taps == len(shown)
+    assert at(told_plan, "held").card is not None
+    assert at(told_plan, "held").digits == "4711"
+    assert at(told_plan, "pin").card is None
+    assert at(told_plan, "pin").digits == "246810"
+    assert at(told_plan, "input").expect == ""
 
 
-async def test_who_is_let_in_opens_the_door_and_closes_it_behind() -> None:
-    board, reader = FakeDevice(), FakeDevice()
-    player, taps = await played(board, reader, step("enter", "granted"))
-    assert reader.moves() == ["present"]
-    assert board.moves() == ["open", "close"]
-    assert player.played.passed == 1
-    [tap] = taps
-    card = COMPOUND.residents[0].card_for([40])
-    assert tap == {
-        "n": 1,
-        "reader": "main-gate-in",
-        "bits": 40,
-        "masked": card.masked,
-        "sent_ns": 42,
-        "expect": "granted",
-    }
+def test_digits_are_never_told() -> None:
+    scenario = story({"at_s": 10, **CARD_AND_PIN}, {"at_s": 60, **CODE})
+    for told_text in (repr(scenario), repr(told(scenario)), at(told(scenario), "pin").who):
+        assert "4711" not in told_text
+        assert "246810" not in told_text
 
 
-async def test_who_is_not_let_in_goes_away_and_forces_nothing() -> None:
-    board = FakeDevice(locked=True)
-    player, taps = await played(board, FakeDevice(), step("enter", "granted"))
-    assert board.moves() == []
-    assert player.played.waited_in_vain == 1
-    assert len(taps) == 1
+def test_typing_takes_its_time_at_the_door() -> None:
+    scenario = story({"at_s": 10, **CODE}, {"at_s": 10.1, **CARD_AND_PIN})
+    told_plan = told(scenario)
+    pace = HOUR.pace
+    typed_s = 7 * pace.key_s  # six digits and enter
+    least_s = typed_s + pace.lock_s + pace.reach_s + pace.pass_s + pace.step_s
+    assert at(told_plan, "held").at_s - at(told_plan, "pin").at_s == pytest.approx(least_s)
 
 
-class LocksAgain(FakeDevice):
-    """Released when asked, locked again when the hand is at the handle."""
-
-    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        reply = await super().ask(request)
-        self.locked = self.locked or request["do"] == "status"
-        return reply
-
-
-async def test_a_lock_that_closes_before_the_handle_is_reached_is_not_forced() -> None:
-    board = LocksAgain()
-    player, _ = await played(board, FakeDevice(), step("enter", "granted"))
-    assert board.moves() == ["open"]  # tried, and it did not move
-    assert (player.played.passed, player.played.waited_in_vain) == (0, 1)
+def test_what_concerns_the_site_waits_until_nobody_is_at_a_door_and_others_come_after() -> None:
+    held = {"at_s": 100, "act": "held", "door": "side-door", "open_s": 30, "expect": "granted"}
+    after = {"at_s": 102, "act": "refused", "door": "main-gate", "who": "lost", "expect": "x"}
+    told_plan = told(story(held, {"at_s": 101, **FIRE}, after, every_s=5))
+    fire, pace = at(told_plan, "input"), HOUR.pace
+    assert fire.at_s >= at(told_plan, "held").at_s + 30
+    assert at(told_plan, "refused", "lost").at_s >= fire.at_s + pace.settle_s
+    [number] = [n for n, step in enumerate(told_plan.steps) if step is fire]
+    for step in told_plan.steps[:number]:
+        assert step.at_s + step.open_s <= fire.at_s
+    assert all(step.at_s >= fire.at_s + pace.settle_s for step in told_plan.steps[number + 1 :])
 
 
-async def test_who_is_refused_does_not_touch_the_door() -> None:
-    board = FakeDevice()
-    _, taps = await played(board, FakeDevice(), step("refused", "expired"))
-    assert board.moves() == []
-    assert [tap["expect"] for tap in taps] == ["expired"]
+def test_a_vehicle_stands_on_its_loop_while_its_card_is_shown() -> None:
+    loop = {"at_s": 50, "act": "input", "input": "loop", "door": "main-gate", "open_s": 10}
+    card = {"at_s": 50, "act": "held", "door": "main-gate", "open_s": 3, "expect": "granted"}
+    told_plan = told(story(loop, card), seconds=60)
+    on_loop, shown = at(told_plan, "input"), at(told_plan, "held")
+    assert on_loop.at_s + HOUR.pace.settle_s < shown.at_s < on_loop.at_s + 10 - 3
 
 
-async def test_a_card_that_never_reached_the_line_is_not_written_down() -> None:
-    player, taps = await played(FakeDevice(), FakeDevice(sent=False), step("refused", "expired"))
-    assert taps == []
-    assert player.played.not_sent == 1
+def test_an_input_is_as_usual_before_it_happens_again() -> None:
+    told_plan = told(story({"at_s": 10, **FIRE}, {"at_s": 12, **FIRE, "open_s": 5}))
+    first, second = [step for step in told_plan.steps if step.act == "input"]
+    assert second.at_s > first.at_s + first.open_s
 
 
-async def test_who_goes_out_presses_the_button_first() -> None:
-    board = FakeDevice()
-    await played(board, FakeDevice(), step("leave"))
-    assert board.moves() == ["press_exit", "open", "close"]
+@pytest.mark.parametrize("seconds", [None, 60])
+def test_the_crowd_keeps_away_from_a_door_between_its_lockdown_and_the_lift(
+    seconds: float | None,
+) -> None:
+    tries = {"at_s": 1210, "act": "refused", "door": "main-gate", "expect": "door_locked_down"}
+    one = {"door": "main-gate"}
+    scenario = story(
+        {"at_s": 1200, **LOCKDOWN, **one}, tries, {"at_s": 1800, **LIFT, **one}, every_s=10
+    )
+    told_plan = told(scenario, seconds=seconds)
+    shut, lifted = at(told_plan, "order", "lockdown"), at(told_plan, "order", "lift_lockdown")
+    between = [s for s in told_plan.steps if shut.at_s < s.at_s < lifted.at_s]
+    assert {s.expect for s in between if s.door == "main-gate"} == {"door_locked_down"}
+    assert any(s.door == "side-door" for s in between)
+    assert any(s.door == "main-gate" and s.at_s > lifted.at_s for s in told_plan.steps)
 
 
-async def test_a_door_is_forced_without_a_card_though_it_is_locked() -> None:
-    board = FakeDevice(locked=True)
-    player, taps = await played(board, FakeDevice(), step("forced"))
-    assert board.moves() == ["open", "close"]
-    assert (player.played.forced, taps) == (1, [])
+def test_a_lockdown_of_the_site_is_one_of_each_door_and_without_a_lift_it_stays() -> None:
+    told_plan = told(story({"at_s": 1200, **LOCKDOWN}, {"at_s": 1300, **LOCKDOWN}, every_s=10))
+    assert all(step.at_s < 1200.5 for step in told_plan.steps if step.act in {"enter", "leave"})
+    later = told(story({"at_s": 1200, **LOCKDOWN}, {"at_s": 1300, **LIFT}, every_s=10))
+    doors = {step.door for step in later.steps if step.at_s > 1302}
+    assert doors == {"main-gate", "side-door"}
 
 
-async def test_told_to_stop_the_player_closes_the_door_and_ends() -> None:
-    clock, board = ManualClock(), FakeDevice()
-    stage = Stage({"main-gate-in": board}, {"main-gate": board, "side-door": board})  # type: ignore[dict-item]  # a fake
-    player = Player(HOUR, stage, io.StringIO(), clock)
-    held = step("held", "granted", open_s=500)
-    async with asyncio.TaskGroup() as group:
-        steps = (held, Step(2, 600, "main-gate", "forced", "", None, "", 1))
-        playing = group.create_task(player.play(Plan(steps, 1_000, ())), name="playing")
-        while "open" not in board.moves():
-            await clock.advance(0.5)
-        player.stop()
-        await clock.advance(1)
-        await playing
-    assert board.moves() == ["present", "open", "close"]
-    assert player.stopped
+def test_an_input_that_would_outlast_the_telling_is_left_out() -> None:
+    told_plan = told(story({"at_s": 10, **FIRE}), seconds=20)
+    assert told_plan.left_out == ("input fire at the site",)
+
+
+def test_a_door_is_opened_by_its_name_only() -> None:
+    with pytest.raises(ValueError, match="act 'order' needs door"):
+        Scene.model_validate({"at_s": 1, "act": "order", "order": "open"})
 
 
 # -------------------------------------------------------------------------- command line
@@ -285,3 +272,46 @@ def test_a_scenario_without_its_readers_says_which(
 def test_a_wrong_command_line_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
         main(["scenario", "--record", "r", "--board", "b", "--reader", "a=b", *wrong])
+
+
+def test_the_plan_shows_that_digits_are_typed_and_not_which(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pin = {'who = "expired"\n': 'who = "expired"\npin = "4711"\n'}
+    code = {'act = "forced"': 'act = "pin"\ncode = "4711"\nexpect = "pin_wrong"'}
+    fire = {'door = "side-door"\nact = "leave"': 'act = "input"\ninput = "fire"\nopen_s = 3'}
+    path = written(tmp_path, {**pin, **code, **fire})
+    common = ["scenario", "--record", str(tmp_path / "r"), "--board", "b", "--reader", "a=b"]
+    assert main([*common, "--file", str(path), "--plan", "--seconds", "60"]) == 0
+    shown = capsys.readouterr().out
+    assert " and PIN → expired" in shown
+    assert "side-door    pin      a code           → pin_wrong" in shown
+    assert "*            input    fire" in shown
+    assert "4711" not in shown
+
+
+class Device:
+    """Tells its status, as a reader and a board do."""
+
+    async def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert request == {"do": "status"}
+        return {"keypad": None, "named": [{"name": "loop"}]}
+
+
+async def test_scenes_that_the_devices_cannot_play_are_all_named_before_anybody_moves() -> None:
+    device: Any = Device()
+    stage = Stage({"main-gate-in": device, "side-door-in": device}, {}, device)
+    fits = {"at_s": 1, "act": "input", "input": "loop", "open_s": 2}
+    scenario = story(fits, {"at_s": 2, **CARD_AND_PIN}, {"at_s": 3, **CODE}, {"at_s": 4, **FIRE})
+    lockdown = story({"at_s": 5, **LOCKDOWN})
+    with pytest.raises(ScenarioError) as wrong:
+        await check_stage(Path("s.toml"), scenario, stage)
+    assert str(wrong.value).splitlines() == [
+        "s.toml: scene.1.pin: side-door-in has no keypad: start it with --keypad 4 or 8",
+        "s.toml: scene.2.code: side-door-in has no keypad: start it with --keypad 4 or 8",
+        "s.toml: scene.3.input: the relay board has no 'fire' (loop): start it with"
+        " --input name=fire,terminal=N",
+    ]
+    with pytest.raises(ScenarioError, match=r"s.toml: scene.0.order: .*add --central SOCKET"):
+        await check_stage(Path("s.toml"), lockdown, stage)
+    await check_stage(Path("s.toml"), story(fits), stage)

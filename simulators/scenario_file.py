@@ -1,0 +1,152 @@
+"""A scenario file: its format and its checks. Pure but for reading the file.
+
+Must not touch a device. What the devices must have for it is checked by `scenario.check_stage`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+HERE = Path(__file__).parent / "scenarios"
+
+Act = Literal["enter", "leave", "refused", "held", "forced", "pin", "input", "order"]
+CARD_ACTS = ("enter", "refused", "held")
+WHO = ("resident", "guard", "expired", "suspended", "lost", "unknown", "cleaner-off-duty")
+Order = Literal["lockdown", "lift_lockdown", "open"]
+
+# What an act needs beside `at_s`, and what it may have.
+KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    act: (frozenset(needs.split()), frozenset(may.split()))
+    for act, needs, may in (
+        ("enter", "door expect", "who pin open_s"),
+        ("refused", "door expect", "who pin"),
+        ("held", "door expect open_s", "who pin"),
+        ("pin", "door code expect", "open_s"),
+        ("leave", "door", "open_s"),
+        ("forced", "door open_s", ""),
+        ("input", "input open_s", "door"),
+        ("order", "order", "door"),
+    )
+}
+WHAT_FOR = {
+    "door": "the id of one of the [[door]] tables",
+    "expect": "the decision, 'granted' or the reason of the denial",
+    "open_s": "how long the door stays open, or the input lasts",
+    "code": "the digits to type",
+    "input": "its name at the relay board's --input",
+    "order": "lockdown, lift_lockdown or open",
+}
+
+Seconds = Annotated[float, Field(gt=0, le=600)]
+Digits = Annotated[str, Field(pattern="^[0-9]{1,15}$")]  # wrong ones may be of any length
+
+
+class ScenarioError(ValueError):
+    """The file is wrong; the text names the file, the key and what to write."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pace(_Table):
+    """Seconds that no speed shortens."""
+
+    hold_s: Seconds = 0.4
+    key_s: Annotated[float, Field(gt=0, le=1.5)] = 0.2
+    lock_s: Seconds = 0.4
+    reach_s: Seconds = 0.4
+    pass_s: Seconds = 0.9
+    step_s: Seconds = 0.5
+    patience_s: Seconds = 2.5
+    settle_s: Seconds = 1.0
+
+
+class ScenarioDoor(_Table):
+    id: str
+    reader: str
+    bits: tuple[int, ...]
+    board_door: int = Field(ge=1)
+    share: float = Field(default=1, gt=0)
+
+
+class Crowd(_Table):
+    every_s: Seconds
+    leave_share: float = Field(default=0.3, ge=0, lt=1)
+
+
+class Scene(_Table):
+    """`door` is empty for what concerns the whole site: an input or an order."""
+
+    at_s: float = Field(ge=0)
+    act: Act
+    door: str = ""
+    who: Literal[WHO] = "resident"  # type: ignore[valid-type]  # Literal of a tuple is its members
+    open_s: Seconds | None = None
+    expect: str = ""
+    pin: Digits | None = Field(default=None, repr=False)
+    code: Digits | None = Field(default=None, repr=False)
+    input: str = ""
+    order: Order | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        needs, may = KEYS[self.act]
+        given = {key for key in self.model_fields_set if getattr(self, key) != ""}
+        if self.order == "open":
+            needs |= {"door"}
+        for key in sorted(needs - given):
+            raise ValueError(f"act '{self.act}' needs {key}: {WHAT_FOR[key]}")
+        for key in sorted(given - needs - may - {"at_s", "act"}):
+            known = ", ".join(sorted(needs | may))
+            raise ValueError(f"act '{self.act}' has no {key}: take it out; it has {known}")
+        return self
+
+    @property
+    def what(self) -> str:
+        """Who comes, or what happens, in a word for the plan; never digits."""
+        if self.act in CARD_ACTS:
+            return str(self.who)
+        return self.input or self.order or ("a code" if self.act == "pin" else "somebody")
+
+
+class Scenario(_Table):
+    """All of one file."""
+
+    name: str
+    seed: int
+    length_s: float = Field(gt=0, le=86_400)
+    pace: Pace = Pace()
+    door: tuple[ScenarioDoor, ...] = Field(min_length=1)
+    crowd: Crowd
+    scene: tuple[Scene, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        known = [door.id for door in self.door]
+        for scene in self.scene:
+            if scene.door and scene.door not in known:
+                raise ValueError(f"a scene names door '{scene.door}'; known: {', '.join(known)}")
+            if scene.at_s > self.length_s:
+                raise ValueError(f"a scene at {scene.at_s:g} s is after length_s")
+        return self
+
+
+def load_scenario(path: Path) -> Scenario:
+    """The checked file. Raises ScenarioError with all that is wrong in it."""
+    try:
+        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ScenarioError(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path}: {error}") from error
+    except ValidationError as error:
+        faults = [
+            f"{path}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        ]
+        raise ScenarioError("\n".join(faults)) from None
