@@ -141,8 +141,6 @@ PIN_MISSING = Sentence("pin", "missing", (), Reason.PIN_MISSING)
 PIN_WRONG = Sentence("pin", "wrong", (), Reason.PIN_WRONG)
 PIN_NOT_SET = Sentence("pin", "not_set", (), Reason.PIN_MISSING)
 PIN_LOCKED_OUT = Sentence("pin", "locked_out", (), Reason.PIN_LOCKED_OUT)
-
-
 _OF_CODE_ALONE = {
     Verification.CARD: CARD_MISSING,
     Verification.PIN: CODE_ENOUGH,

@@ -253,12 +253,13 @@ def _add_level(asked: _Asked, deny: Deny) -> list[Mend]:
     """One that is open now; else the one that opens first, and the next rule says when."""
     if level := _open_level(asked):
         return [_hold(asked, level)]
-    opening = [level for level in asked.levels if _ever_opens(asked, level)]
-    if not opening:
+    opens_s = _openings(asked, asked.levels)
+    if not opens_s:
         return [_new_level(asked)]
     if not asked.now.stamp.wall_trusted:
         return _set_clock(asked, deny)
-    return [_hold(asked, min(opening, key=lambda level: _opens_s(asked, level) or 0))]
+    first = min(opens_s.values())
+    return [_hold(asked, next(lv for lv in asked.levels if opens_s.get(lv.schedule_id) == first))]
 
 
 def _open_hours(asked: _Asked, deny: Deny) -> list[Mend]:
@@ -266,8 +267,8 @@ def _open_hours(asked: _Asked, deny: Deny) -> list[Mend]:
     if deny.reason is Reason.CLOCK_UNTRUSTED:
         return _set_clock(asked, deny)
     held = case_of(asked.request, asked.snapshot, asked.now).levels
-    opens_s = [at_s for level in held if (at_s := _opens_s(asked, level)) is not None]
-    mends = [_come_after(asked, min(opens_s))] if opens_s else []
+    opens_s = _openings(asked, held)
+    mends = [_come_after(asked, min(opens_s.values()))] if opens_s else []
     if level := _open_level(asked):
         mends.append(_hold(asked, level))
     return mends or [_new_level(asked)]
@@ -279,21 +280,22 @@ def _open_level(asked: _Asked) -> AccessLevel | None:
     return first_open(asked.levels, asked.snapshot, local)
 
 
-def _opens_s(asked: _Asked, level: AccessLevel) -> int | None:
-    """When a level that is closed opens; None: not within the horizon of `next_change`."""
-    schedule = asked.snapshot.schedules.get(level.schedule_id)
-    if schedule is None:
-        return None
+def _openings(asked: _Asked, levels: Iterable[AccessLevel]) -> dict[ScheduleId, int]:
+    """From when on each of their schedules is open by the wall's time, looked up once for all
+    levels that share it. One that does not open within the horizon is left out."""
+    found = {}
+    for schedule_id in {level.schedule_id for level in levels}:
+        schedule = asked.snapshot.schedules.get(schedule_id)
+        opens_s = None if schedule is None else _opens_s(asked, schedule)
+        if opens_s is not None:
+            found[schedule_id] = opens_s
+    return found
+
+
+def _opens_s(asked: _Asked, schedule: Schedule) -> int | None:
+    if is_open(schedule, asked.snapshot.calendars, asked.now.local):
+        return asked.now.wall_s
     return next_change(schedule, asked.snapshot.calendars, asked.now)
-
-
-def _ever_opens(asked: _Asked, level: AccessLevel) -> bool:
-    """As far as the wall's time can be trusted: a clock that is not is set first."""
-    schedule = asked.snapshot.schedules.get(level.schedule_id)
-    if schedule is None:
-        return False
-    open_now = is_open(schedule, asked.snapshot.calendars, asked.now.local)
-    return open_now or _opens_s(asked, level) is not None
 
 
 def _hold(asked: _Asked, level: AccessLevel) -> Mend:

@@ -29,7 +29,11 @@ KEPT_LINES = 4_096
 ADMITS = Sentence("door_mode", "admits", ("mode",))
 LOCKED_DOWN = Sentence("door_mode", "locked_down", (), Reason.DOOR_LOCKED_DOWN)
 BLOCKED = Sentence("door_mode", "blocked", (), Reason.DOOR_BLOCKED)
-_OF_MODE = {mode: ADMITS.line(mode) for mode in DoorMode} | {
+_OF_MODE = {
+    DoorMode.LOCKED: ADMITS.line(DoorMode.LOCKED),
+    DoorMode.UNLOCKED: ADMITS.line(DoorMode.UNLOCKED),
+    DoorMode.ACCESSED: ADMITS.line(DoorMode.ACCESSED),
+    DoorMode.LOCKED_OPEN: ADMITS.line(DoorMode.LOCKED_OPEN),
     DoorMode.LOCKED_DOWN: LOCKED_DOWN.line(),
     DoorMode.BLOCKED: BLOCKED.line(),
 }

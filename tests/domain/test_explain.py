@@ -88,11 +88,11 @@ def test_nobody_is_told_to_wait_until_their_card_has_expired() -> None:
 
 
 def test_the_narrowest_level_that_opens_now_is_named() -> None:
-    narrow = AccessLevel(LevelId("gate only"), "Gate", frozenset({GATE.id}), ALWAYS.id)
+    narrow = AccessLevel(LevelId("the gate only"), "Gate", frozenset({GATE.id}), ALWAYS.id)
     closed = AccessLevel(LevelId("a closed one"), "Closed", frozenset({GATE.id}), NEVER.id)
     held = replace(snapshot(), levels=(), schedules=dict(SCHEDULES))
     found = remedies(ask(), held, NOON, (RESIDENTS, closed, narrow))
-    assert found == (Remedy("hold_level", (("level", "gate only"),)),)
+    assert found == (Remedy("hold_level", (("level", "the gate only"),)),)
 
 
 def test_a_level_that_opens_later_comes_with_its_hour() -> None:
@@ -177,6 +177,12 @@ def test_two_who_come_together_need_room_for_two() -> None:
         Remedy("bring_second", (("seconds", "10"),)),
         Remedy("make_room", (("area", "yard"), ("inside", "1"))),
     )
+
+
+def test_whoever_is_forgiven_takes_the_place_that_they_had() -> None:
+    area = replace(GARAGE, maximum=3)
+    request = ask(entering=area, whereabouts=where(area), inside=3)
+    assert codes(remedies(request, snapshot(), NOON)) == ["forgive"]
 
 
 def test_passback_is_forgiven() -> None:

@@ -206,7 +206,8 @@ def test_another_card_takes_the_place_of_one_that_waits() -> None:
 def test_the_same_card_again_changes_nothing_but_the_time() -> None:
     typing = Typing().card().keys("12").wait(9).card()
     assert typing.did == (Feedback.WAITING_FOR_PIN,)
-    assert typing.wait(9).keys("34#").did == (Present(CARD, "1234"),)
+    assert typing.wait(9).keys("34").card().did == (Feedback.WAITING_FOR_PIN,)
+    assert typing.keys("56#").did == (Present(CARD, "123456"),)
     assert Typing().card().keys("1234").card(Needs.NOTHING).did == (Present(CARD, "1234"),)
 
 
@@ -278,7 +279,7 @@ def test_a_right_one_ends_the_row_but_not_the_pause() -> None:
 
 
 def test_after_the_pause_the_count_begins_anew_and_the_next_row_alarms_again() -> None:
-    tries = Tries(0, 60 * NS_PER_S)
+    tries, _ = tried(Tries(wrong=4), right=False, now_ns=0, limit=5, pause_s=60)
     for expected in (False, False, False, False, True):
         tries, alarm = tried(tries, right=False, now_ns=60 * NS_PER_S, limit=5, pause_s=60)
         assert alarm is expected
