@@ -32,19 +32,22 @@ from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import SystemStarted, SystemStopped
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
+from gatewayd.domain.modes import Orders, effective
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
-from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
+from gatewayd.doors import DoorTask, DoorTasks
+from gatewayd.fire import FireDesk
 from gatewayd.health import MEGABYTE, watch_clock, watch_space
+from gatewayd.modes import ModeDesk
 from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
-from gatewayd.settings.bind import access_points, domain_doors
+from gatewayd.settings.bind import access_points, domain_doors, interlocks
 from gatewayd.settings.load import LoadedSettings
-from gatewayd.settings.model import ConsoleSettings, DoorSettings, Settings
+from gatewayd.settings.model import ConsoleSettings, Settings
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.supervisor import feed_watchdog, notify, supervise, watchdog_interval_ns
 from gatewayd.tap import Site, TapPath
-from gatewayd.wiring import ControllerSink, reader_sink
+from gatewayd.wiring import ControllerSink, door_wiring, escape_doors, fire_input, reader_sink
 
 if TYPE_CHECKING:
     from gatewayd.cameras.station import CameraStation
@@ -150,6 +153,8 @@ class Box:
     alarms: AlarmDesk
     devices: DeviceDesk
     doors: DoorTasks
+    modes: ModeDesk
+    fire: FireDesk
     taps: TapPath
     site: Site
     pictures: LatePictures
@@ -186,11 +191,16 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     }
     kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
     devices = DeviceDesk(kinds, clock, recorder, alarms)
-    doors = await _build_doors(loaded, site, built, clock, recorder, alarms, journal)
-    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms)
+    orders = await journal.mode_orders()
+    doors = _build_doors(loaded, site, built, clock, recorder, alarms, orders)
+    modes = ModeDesk(doors, journal, recorder, clock, whitelist, site.zone, orders)
+    fire = FireDesk(
+        fire_input(settings), escape_doors(settings), modes, journal, recorder, alarms
+    )  # fmt: skip
+    taps = TapPath(site, whitelist, journal, recorder, modes, pictures, alarms)
     return Box(
-        loaded, clock, journal, whitelist, recorder, alarms, devices, doors, taps, site, pictures,
-        built, token_hex(16),
+        loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire, taps,
+        site, pictures, built, token_hex(16),
     )  # fmt: skip
 
 
@@ -207,34 +217,30 @@ def _picture_of_alarm(site: Site, pictures: Pictures, alarm: OpenAlarm) -> None:
         pictures.request(alarm.raised_seq, cameras, alarm.raised)
 
 
-async def _build_doors(
+def _build_doors(
     loaded: LoadedSettings,
     site: Site,
     built: Mapping[str, Any],
     clock: SystemClock,
     recorder: Recorder,
     alarms: AlarmDesk,
-    journal: JournalStore,
+    orders: Mapping[DoorId, Orders],
 ) -> DoorTasks:
-    modes = await journal.door_modes()
+    """Each door in the mode that its orders from before the start give it now."""
+    now, sets = clock.now(), interlocks(loaded.settings)
+    interlocked = {door for each in sets for door in each.door_ids}
     tasks = {}
     for settings in loaded.settings.door:
         door = site.doors[DoorId(settings.id)]
-        wiring = _wiring(settings, built)
-        more = [modes[door.id]] if door.id in modes else []
-        tasks[door.id] = DoorTask(door, wiring, clock, recorder, alarms, *more)
-    return DoorTasks(tasks)
-
-
-def _wiring(settings: DoorSettings, built: Mapping[str, Any]) -> DoorWiring:
-    return DoorWiring(
-        built[settings.controller],
-        settings.relay,
-        settings.contact_input,
-        settings.exit_input,
-        contact_active_means_open=settings.contact_active_means == "open",
-        energised_means_unlocked=settings.energised_means == "unlocked",
-    )
+        governs = effective(
+            orders.get(door.id, {}),
+            now.wall_ms,
+            now.wall_trusted,
+            interlocked=door.id in interlocked,
+        )
+        wiring = door_wiring(settings, built[settings.controller])
+        tasks[door.id] = DoorTask(door, wiring, clock, recorder, alarms, governs.mode)
+    return DoorTasks(tasks, sets)
 
 
 # ------------------------------------------------------------------------------------ tasks
@@ -259,6 +265,8 @@ def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     for board in settings.controller:
         doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
         sink = ControllerSink(DeviceId(board.id), doors, box.devices)
+        if settings.fire is not None and settings.fire.controller == board.id:
+            sink.on_input = box.fire.input_changed
         run = partial(box.built[board.id].run, sink)
         tasks[f"controller {board.id}"] = _supervised(box, board.id, run)
     return tasks
@@ -267,7 +275,10 @@ def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
 def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     """What deciding at the doors needs, and what watches it."""
     settings, clock, alarms = box.loaded.settings, box.clock, box.alarms
-    tasks: dict[str, Coroutine[Any, Any, None]] = {"taps": box.taps.run()}
+    tasks: dict[str, Coroutine[Any, Any, None]] = {
+        "taps": box.taps.run(),
+        "modes": box.modes.run(),
+    }
     for door_id, door in box.doors.tasks.items():
         tasks[f"door {door_id}"] = door.run()
     for reader in settings.reader:
@@ -375,7 +386,7 @@ async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
 
     random: Random = SystemRandom()
     link = build_link(
-        box.loaded.settings, box.journal, box.whitelist, box.doors, box.alarms, box.recorder,
+        box.loaded.settings, box.journal, box.whitelist, box.modes, box.alarms, box.recorder,
         box.clock, box.nonce, random,
     )  # fmt: skip
     await stack.enter_async_context(_tasks({"link": link.run()}))
@@ -397,13 +408,14 @@ async def _start_console(
         settings=box.loaded.settings,
         journal=box.journal,
         whitelist=box.whitelist,
-        doors=box.doors,
+        doors=box.modes,
         alarms=box.alarms,
         media=NoPictures() if files is None else files,
         operators=operators,
         clock=box.clock,
         system_status=partial(_system_status, box, box.clock.now().wall_ms),
         link_status=None if link is None else lambda: link.status,
+        fire=box.fire,
     )
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

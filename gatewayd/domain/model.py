@@ -228,6 +228,16 @@ class DoorMode(StrEnum):
     LOCKED_OPEN = "LockedOpen"
 
 
+class ModeSlot(StrEnum):
+    """Whose order of a door's mode it is; `gatewayd.domain.modes` has the table who wins."""
+
+    FIRE = "fire"
+    OPERATOR = "operator"
+    CENTRE = "centre"
+    LINKAGE = "linkage"
+    SCHEDULE = "schedule"
+
+
 class FailPolicy(StrEnum):
     """What a door does when a grant cannot be made durable in time (house rule 1)."""
 
@@ -302,6 +312,7 @@ class Door:
     outside: AreaId | None = None
     unlock_schedule: ScheduleId | None = None  # unlocked by itself in these hours …
     first_person: bool = False  # … but only once someone with access came
+    exit_heeds_interlock: bool = False  # else the exit button opens whatever its interlock says
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +327,16 @@ class AccessPoint:
     verification: Verification = Verification.CARD
     pin_schedule: ScheduleId | None = None  # `CARD_AND_PIN` only in these hours; else the card
     vehicle: bool = False  # at a vehicle lane: permits count, and a vehicle must stand there
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Who goes through a door, and which way, once it opens on the grant at `decision_seq`."""
+
+    person_id: PersonId
+    access_point_id: AccessPointId
+    decision_seq: int
+    direction: Direction
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Owns the translation. Must not check: `gatewayd.settings.load` has.
 
 from __future__ import annotations
 
+from gatewayd.domain.interlock import Interlock, InterlockRule
 from gatewayd.domain.model import (
     AccessPoint,
     AccessPointId,
@@ -13,6 +14,7 @@ from gatewayd.domain.model import (
     Door,
     DoorId,
     FailPolicy,
+    ScheduleId,
 )
 from gatewayd.settings.model import Settings
 
@@ -29,9 +31,31 @@ def domain_doors(settings: Settings) -> dict[DoorId, Door]:
             commit_deadline_ms=door.commit_deadline_ms,
             fail_policy=FailPolicy(door.fail_policy),
             has_contact=door.contact_input is not None,
+            escape=door.escape,
+            unlock_schedule=None if hours is None else ScheduleId(hours),
+            first_person=door.first_person,
+            exit_heeds_interlock=door.exit_heeds_interlock,
         )
         for door in settings.door
+        for hours in (door.unlock_schedule,)
     }
+
+
+def interlocks(settings: Settings) -> tuple[Interlock, ...]:
+    """Every [[interlock]], in the order of the file."""
+    return tuple(
+        Interlock(each.id, tuple(DoorId(door) for door in each.doors), InterlockRule(each.rule))
+        for each in settings.interlock
+    )
+
+
+def zones(settings: Settings) -> dict[str, tuple[DoorId, ...]]:
+    """The doors of each zone."""
+    found: dict[str, tuple[DoorId, ...]] = {}
+    for door in settings.door:
+        if door.zone is not None:
+            found[door.zone] = (*found.get(door.zone, ()), DoorId(door.id))
+    return found
 
 
 def access_points(settings: Settings) -> dict[AccessPointId, AccessPoint]:

@@ -14,7 +14,7 @@ import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -214,6 +214,16 @@ class WhitelistStore:
         """Those of the ids that the list has."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
+
+    def schedule(
+        self, schedule_id: ScheduleId
+    ) -> tuple[Schedule, Mapping[str, HolidayCalendar]] | None:
+        """The schedule with the list's calendars; None where the list has no such. A list that
+        can't be read has none: it is said at every look-up already."""
+        rules = None if self._broken or self._current is None else self._current.rules
+        if rules is None or schedule_id not in rules.schedules:
+            return None
+        return rules.schedules[schedule_id], rules.calendars
 
     def _readable(self) -> _Current | None:
         if self._broken is not None:
