@@ -32,19 +32,25 @@ from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import SystemStarted, SystemStopped
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
+from gatewayd.domain.modes import Orders, effective
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
-from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
+from gatewayd.doors import DoorTask, DoorTasks
+from gatewayd.fire import FireDesk
 from gatewayd.health import MEGABYTE, watch_clock, watch_list, watch_space
+from gatewayd.memory import SiteLayout, SiteMemory, TryLimit
+from gatewayd.modes import ModeDesk
 from gatewayd.recorder import Recorder
+from gatewayd.rulings import Rulings, Site
 from gatewayd.selftest import DecisionPath
-from gatewayd.settings.bind import access_points, domain_doors
+from gatewayd.settings.bind import access_points, areas, domain_doors, interlocks
 from gatewayd.settings.load import LoadedSettings
-from gatewayd.settings.model import ConsoleSettings, DoorSettings, Settings
+from gatewayd.settings.model import ConsoleSettings, Settings
+from gatewayd.settings.secrets import read_secret
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.supervisor import feed_watchdog, notify, supervise, watchdog_interval_ns
-from gatewayd.tap import Site, TapPath
-from gatewayd.wiring import ControllerSink, reader_sink
+from gatewayd.tap import TapPath
+from gatewayd.wiring import ControllerSink, door_wiring, escape_doors, fire_input, reader_sink
 
 if TYPE_CHECKING:
     from gatewayd.cameras.station import CameraStation
@@ -152,6 +158,9 @@ class Box:
     alarms: AlarmDesk
     devices: DeviceDesk
     doors: DoorTasks
+    modes: ModeDesk
+    fire: FireDesk
+    memory: SiteMemory
     taps: TapPath
     site: Site
     pictures: LatePictures
@@ -186,12 +195,34 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     }
     kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
     devices = DeviceDesk(kinds, clock, recorder, alarms)
-    doors = await _build_doors(loaded, site, built, clock, recorder, alarms, journal)
-    taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms, clock)
-    return Box(
-        loaded, clock, journal, whitelist, recorder, alarms, devices, doors, taps, site, pictures,
-        built, token_hex(16),
+    orders = await journal.mode_orders()
+    memory = await _open_memory(settings, site, journal, recorder, alarms)
+    doors = _build_doors(loaded, site, built, clock, recorder, alarms, orders, memory)
+    modes = ModeDesk(doors, journal, recorder, clock, whitelist, site.zone, orders)
+    fire = FireDesk(
+        fire_input(settings), escape_doors(settings), modes, journal, recorder, alarms
     )  # fmt: skip
+    rulings = Rulings(site, whitelist, modes, memory, clock)
+    taps = TapPath(
+        rulings, memory, journal, recorder, modes, pictures, alarms, clock, modes.first_person_came
+    )  # fmt: skip
+    return Box(
+        loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
+        memory, taps, site, pictures, built, token_hex(16),
+    )  # fmt: skip
+
+
+async def _open_memory(
+    settings: Settings, site: Site, journal: JournalStore, recorder: Recorder, alarms: AlarmDesk
+) -> SiteMemory:
+    """What the box remembers between taps, as it was before the start."""
+    key_file = settings.site.pin_key_file
+    tries = TryLimit(settings.site.wrong_tries, settings.site.wrong_tries_pause_s)
+    key = None if key_file is None else read_secret(key_file).encode()
+    layout = SiteLayout(site.doors, areas(settings), tries, key)
+    memory = SiteMemory(layout, journal, recorder, alarms)
+    memory.restore(await journal.whereabouts(), await journal.credential_uses())
+    return memory
 
 
 def _journal_alarm(alarms: AlarmDesk, failing: bool, why: str) -> None:
@@ -212,34 +243,32 @@ def _picture_of_alarm(site: Site, pictures: Pictures, alarm: OpenAlarm) -> None:
         pictures.request(alarm.raised_seq, cameras, alarm.raised)
 
 
-async def _build_doors(
+def _build_doors(
     loaded: LoadedSettings,
     site: Site,
     built: Mapping[str, Any],
     clock: SystemClock,
     recorder: Recorder,
     alarms: AlarmDesk,
-    journal: JournalStore,
+    orders: Mapping[DoorId, Orders],
+    memory: SiteMemory,
 ) -> DoorTasks:
-    modes = await journal.door_modes()
+    """Each door in the mode that its orders from before the start give it now."""
+    now, sets = clock.now(), interlocks(loaded.settings)
+    interlocked = {door for each in sets for door in each.door_ids}
     tasks = {}
     for settings in loaded.settings.door:
         door = site.doors[DoorId(settings.id)]
-        wiring = _wiring(settings, built)
-        more = [modes[door.id]] if door.id in modes else []
-        tasks[door.id] = DoorTask(door, wiring, clock, recorder, alarms, *more)
-    return DoorTasks(tasks)
-
-
-def _wiring(settings: DoorSettings, built: Mapping[str, Any]) -> DoorWiring:
-    return DoorWiring(
-        built[settings.controller],
-        settings.relay,
-        settings.contact_input,
-        settings.exit_input,
-        contact_active_means_open=settings.contact_active_means == "open",
-        energised_means_unlocked=settings.energised_means == "unlocked",
-    )
+        governs = effective(
+            orders.get(door.id, {}),
+            now.wall_ms,
+            now.wall_trusted,
+            interlocked=door.id in interlocked,
+        )
+        wiring = door_wiring(settings, built[settings.controller])
+        passed = partial(memory.passed, door.id)
+        tasks[door.id] = DoorTask(door, wiring, clock, recorder, alarms, governs.mode, passed)
+    return DoorTasks(tasks, sets)
 
 
 # ------------------------------------------------------------------------------------ tasks
@@ -264,6 +293,8 @@ def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     for board in settings.controller:
         doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
         sink = ControllerSink(DeviceId(board.id), doors, box.devices)
+        if settings.fire is not None and settings.fire.controller == board.id:
+            sink.on_input = box.fire.input_changed
         run = partial(box.built[board.id].run, sink)
         tasks[f"controller {board.id}"] = _supervised(box, board.id, run)
     return tasks
@@ -272,7 +303,10 @@ def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
 def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     """What deciding at the doors needs, and what watches it."""
     settings, clock, alarms = box.loaded.settings, box.clock, box.alarms
-    tasks: dict[str, Coroutine[Any, Any, None]] = {"taps": box.taps.run()}
+    tasks: dict[str, Coroutine[Any, Any, None]] = {
+        "taps": box.taps.run(),
+        "modes": box.modes.run(),
+    }
     for door_id, door in box.doors.tasks.items():
         tasks[f"door {door_id}"] = door.run()
     for reader in settings.reader:
@@ -381,7 +415,7 @@ async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
 
     random: Random = SystemRandom()
     link = build_link(
-        box.loaded.settings, box.journal, box.whitelist, box.doors, box.alarms, box.recorder,
+        box.loaded.settings, box.journal, box.whitelist, box.modes, box.alarms, box.recorder,
         box.clock, box.nonce, random,
     )  # fmt: skip
     await stack.enter_async_context(_tasks({"link": link.run()}))
@@ -403,13 +437,14 @@ async def _start_console(
         settings=box.loaded.settings,
         journal=box.journal,
         whitelist=box.whitelist,
-        doors=box.doors,
+        doors=box.modes,
         alarms=box.alarms,
         media=NoPictures() if files is None else files,
         operators=operators,
         clock=box.clock,
         system_status=partial(_system_status, box, box.clock.now().wall_ms),
         link_status=None if link is None else lambda: link.status,
+        fire=box.fire,
     )
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

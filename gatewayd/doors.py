@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.domain import door as rules
+from gatewayd.domain import interlock
 from gatewayd.domain.events import Cause, Outcome
-from gatewayd.domain.model import Door, DoorId, DoorMode
+from gatewayd.domain.interlock import Interlock
+from gatewayd.domain.model import Door, DoorId, DoorMode, Passage, Stamp
 from gatewayd.domain.ports import Clock, DeviceError, DoorController, DoorStatus
 from gatewayd.recorder import Recorder
 
@@ -36,6 +39,10 @@ class DoorWiring:
     exit_input: int | None
     contact_active_means_open: bool
     energised_means_unlocked: bool
+    lock_input: int | None = None
+    lock_active_means_locked: bool = True
+    tamper_input: int | None = None
+    tamper_active_means_tampered: bool = True
 
 
 @dataclass(slots=True)
@@ -57,27 +64,37 @@ class DoorTask:
         recorder: Recorder,
         alarms: AlarmDesk,
         mode: DoorMode = DoorMode.LOCKED,
+        on_passed: Callable[[Passage, Stamp], None] = lambda _passage, _stamp: None,
     ) -> None:
-        """`mode` is the one from before the restart."""
+        """`mode` is the one that governs at the start. `on_passed` is told who went through, when
+        the door opened for them; it must return at once."""
         self.door = door
         self.wiring = wiring
         self.state = rules.DoorState(mode=mode, unlocked=mode in rules.FREE_MODES)
         self._clock = clock
         self._recorder = recorder
         self._alarms = alarms
+        self._on_passed = on_passed
+        # What a door of an interlock asks and tells its neighbours; `DoorTasks` joins them.
+        self.blocked_by: Callable[[], DoorId | None] = lambda: None
+        self.tell_opened: Callable[[], None] = lambda: None
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(MAX_INBOX)
 
     @property
     def status(self) -> DoorStatus:
+        """ONVIF's Accessed is a Locked door that is unlocked for the moment."""
         state = self.state
+        accessed = state.mode is DoorMode.LOCKED and state.unlocked
+        mode = DoorMode.ACCESSED if accessed else state.mode
         return DoorStatus(
             self.door.id,
             state.phase.value,
-            state.mode,
+            mode,
             state.unlocked,
             state.open,
             state.online,
             state.failed,
+            blocked_by=self.blocked_by(),
         )
 
     def post(self, event: rules.DoorInput) -> None:
@@ -129,21 +146,35 @@ class DoorTask:
 
     async def _take(self, event: rules.DoorInput) -> Outcome:
         """One step and its effects; a failed drive is an input of its own, taken at once."""
-        if isinstance(event, rules.UnlockOrdered) and rules.refuses_unlock(self.state):
-            return Outcome.REFUSED
+        event = self._with_interlock(event)
+        refusal = rules.refusal(self.state, event)
+        if refusal is not None:
+            return refusal
         outcome = Outcome.UNLOCKED
         todo: deque[rules.DoorInput] = deque([event])
         while todo:
             answers = await self._step(todo.popleft())
             todo.extend(answers)
-            if any(isinstance(a, rules.DriveFailed) and a.unlocked for a in answers):
+            if any(isinstance(answer, rules.DriveFailed) for answer in answers):
                 outcome = Outcome.FAILED
         return outcome
 
+    def _with_interlock(self, event: rules.DoorInput) -> rules.DoorInput:
+        """How the neighbours stand at this very moment. Nothing is awaited before the step has
+        set this door's own state, so of two doors that are asked at once one sees the other."""
+        if isinstance(event, rules.UnlockOrdered) or (
+            isinstance(event, rules.ExitPressed) and self.door.exit_heeds_interlock
+        ):
+            return replace(event, blocked=self.blocked_by() is not None)
+        return event
+
     async def _step(self, event: rules.DoorInput) -> list[rules.DriveDone | rules.DriveFailed]:
         """Step, carry out in the order given, and return what the board answered."""
+        was_open = self.state.open
         now_ns = self._clock.monotonic_ns()
         self.state, effects = rules.step(self.state, event, now_ns, self.door)
+        if self.state.open and not was_open:
+            self.tell_opened()
         answers = []
         for effect in effects:
             match effect:
@@ -157,6 +188,8 @@ class DoorTask:
                     )
                 case rules.Clear():
                     self._alarms.signal(effect.kind, self.door.id, active=False)
+                case rules.Passed():
+                    self._on_passed(effect.passage, self._clock.now())
                 case _ as never:
                     assert_never(never)
         return answers
@@ -175,23 +208,42 @@ class DoorTask:
 
 
 class DoorTasks:
-    """All doors of the box. Implements `gatewayd.domain.ports.Doors`."""
+    """All doors of the box, and what they know of each other."""
 
-    def __init__(self, tasks: Mapping[DoorId, DoorTask]) -> None:
+    def __init__(
+        self, tasks: Mapping[DoorId, DoorTask], interlocks: Sequence[Interlock] = ()
+    ) -> None:
         self.tasks = tasks
+        self._interlocks = interlocks
+        self.interlocked = frozenset(door for each in interlocks for door in each.door_ids)
+        for door_id in self.interlocked:
+            tasks[door_id].blocked_by = partial(self._blocked_by, door_id)
+            tasks[door_id].tell_opened = partial(self._opened, door_id)
+
+    def _blocked_by(self, door_id: DoorId) -> DoorId | None:
+        standing = {
+            door: (self.tasks[door].door, self.tasks[door].state) for door in self.interlocked
+        }
+        return interlock.blocked_by(door_id, self._interlocks, standing)
+
+    def _opened(self, door_id: DoorId) -> None:
+        for other in interlock.tripped_by(door_id, self._interlocks):
+            self.tasks[other].post(rules.InterlockTripped())
 
     def status(self, door_id: DoorId) -> DoorStatus:
+        """Raises KeyError for a door that the settings do not have."""
         return self.tasks[door_id].status
 
-    def all_status(self) -> Sequence[DoorStatus]:
-        return [task.status for task in self.tasks.values()]
-
-    async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
+    async def unlock(
+        self,
+        door_id: DoorId,
+        cause: Cause,
+        unlock_s: float | None = None,
+        *,
+        passage: Passage | None = None,
+        extra_held_s: float = 0.0,
+    ) -> Outcome:
+        """As `gatewayd.domain.ports.Doors`."""
         task = self.tasks[door_id]
         seconds = task.door.unlock_s if unlock_s is None else unlock_s
-        return await task.order(rules.UnlockOrdered(cause, seconds))
-
-    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        """The lock is driven first and the change is journaled after it: a lockdown must not wait
-        for a disk, and the order itself stands in the journal before it comes here."""
-        return await self.tasks[door_id].order(rules.ModeOrdered(mode, cause))
+        return await task.order(rules.UnlockOrdered(cause, seconds, passage, extra_held_s))

@@ -185,7 +185,7 @@ class SiteMemory:
         """The door did not open after all."""
         self._uses[digest] -= 1
 
-    def passed(self, passage: Passage, door_id: DoorId, stamp: Stamp) -> None:
+    def passed(self, door_id: DoorId, passage: Passage, stamp: Stamp) -> None:
         """Someone with a grant went through: their area changes now, not when it was given."""
         door = self._layout.doors[door_id]
         left, entered = area.crossed(door, passage.direction)

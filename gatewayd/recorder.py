@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000  # about 10 MB; a door makes some 5 events a passage
 RETRY_NS = NS_PER_S
+IN_ORDER_S = 1.0
 
 
 class Recorder:
@@ -64,6 +65,15 @@ class Recorder:
     async def flushed(self) -> None:
         """Returns when nothing waits any more; bound it with a timeout."""
         await self._idle.wait()
+
+    async def in_order(self) -> None:
+        """For whoever appends to the journal what must stand after all that was recorded before.
+        Raises JournalError where that is not on disk within a second."""
+        try:
+            async with asyncio.timeout(IN_ORDER_S):
+                await self.flushed()
+        except TimeoutError:
+            raise JournalError(f"{self.waiting} events before it still wait for the disk") from None
 
     async def run(self) -> None:
         while True:

@@ -1,4 +1,5 @@
-"""From what devices emit to whom it concerns: readers to taps, inputs to doors. Owns no device.
+"""From what devices emit to whom it concerns: readers to taps, inputs to doors, fire to its desk.
+Owns which terminal is what, and no device.
 
 Imported by `gatewayd.daemon` alone; must not decide anything.
 """
@@ -10,10 +11,21 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from gatewayd.devices import DeviceDesk
-from gatewayd.domain.door import ContactChanged, ControllerBack, ControllerLost, ExitPressed
-from gatewayd.domain.model import AccessPointId, DeviceId
+from gatewayd.domain.door import (
+    ContactChanged,
+    ControllerBack,
+    ControllerLost,
+    DoorInput,
+    ExitPressed,
+    InputFaulted,
+    InputName,
+    LockReported,
+    TamperReported,
+)
+from gatewayd.domain.model import AccessPointId, DeviceId, DoorId
 from gatewayd.domain.ports import (
     ControllerEvent,
+    DoorController,
     InputChanged,
     KeyPressed,
     Malformed,
@@ -22,7 +34,9 @@ from gatewayd.domain.ports import (
     Presented,
     ReaderEvent,
 )
-from gatewayd.doors import DoorTask
+from gatewayd.doors import DoorTask, DoorWiring
+from gatewayd.fire import FireInput
+from gatewayd.settings.model import DoorSettings, Settings
 from gatewayd.tap import TapPath
 
 
@@ -50,23 +64,52 @@ def reader_sink(
     return emit
 
 
+def door_wiring(settings: DoorSettings, controller: DoorController) -> DoorWiring:
+    return DoorWiring(
+        controller,
+        settings.relay,
+        settings.contact_input,
+        settings.exit_input,
+        contact_active_means_open=settings.contact_active_means == "open",
+        energised_means_unlocked=settings.energised_means == "unlocked",
+        lock_input=settings.lock_input,
+        lock_active_means_locked=settings.lock_active_means == "locked",
+        tamper_input=settings.tamper_input,
+        tamper_active_means_tampered=settings.tamper_active_means == "tamper",
+    )
+
+
+def fire_input(settings: Settings) -> FireInput | None:
+    fire = settings.fire
+    if fire is None:
+        return None
+    return FireInput(DeviceId(fire.controller), fire.input, fire.active_means == "fire")
+
+
+def escape_doors(settings: Settings) -> tuple[DoorId, ...]:
+    return tuple(DoorId(door.id) for door in settings.door if door.escape)
+
+
 @dataclass(slots=True)
 class ControllerSink:
-    """Where one controller tells what it saw; `doors` are those wired to it."""
+    """Where one controller tells what it saw; `doors` are those wired to it, `on_input` is told
+    every input beside them."""
 
     device_id: DeviceId
     doors: Sequence[DoorTask]
     devices: DeviceDesk
-    _inputs: dict[int, bool] = field(default_factory=dict)
+    on_input: Callable[[InputChanged], None] = lambda _event: None
+    _before: dict[int, InputChanged] = field(default_factory=dict)
 
     def __call__(self, event: ControllerEvent) -> None:
         match event:
             case InputChanged():
+                self.on_input(event)
                 self._input(event)
             case Malformed():
                 self.devices.malformed(self.device_id, event.reason)
             case Online():
-                self._inputs.clear()
+                self._before.clear()
                 self.devices.online(self.device_id, event.detail)
                 for door in self.doors:
                     door.post(ControllerBack())
@@ -78,13 +121,51 @@ class ControllerSink:
                 assert_never(never)
 
     def _input(self, event: InputChanged) -> None:
-        """A button that is already pressed when it is first seen is stuck, or was not pressed for
-        us: only a change from released to pressed asks for the door."""
-        before = self._inputs.get(event.input)
-        self._inputs[event.input] = event.active
+        before = self._before.get(event.input)
+        self._before[event.input] = event
         for door in self.doors:
-            wiring = door.wiring
-            if event.input == wiring.contact_input:
-                door.post(ContactChanged(event.active is wiring.contact_active_means_open))
-            if event.input == wiring.exit_input and event.active and before is False:
-                door.post(ExitPressed())
+            name = _name_of(event.input, door.wiring)
+            if name is None:
+                continue
+            if before is None or before.fault != event.fault:
+                door.post(InputFaulted(name, event.fault))
+            said = _said(name, event, before, door.wiring)
+            if said is not None:
+                door.post(said)
+
+
+def _name_of(terminal: int, wiring: DoorWiring) -> InputName | None:
+    """What of the door hangs on this input."""
+    names = {
+        wiring.contact_input: InputName.CONTACT,
+        wiring.exit_input: InputName.EXIT,
+        wiring.lock_input: InputName.LOCK,
+        wiring.tamper_input: InputName.TAMPER,
+    }
+    return names.get(terminal)
+
+
+def _said(
+    name: InputName, event: InputChanged, before: InputChanged | None, wiring: DoorWiring
+) -> DoorInput | None:
+    """What the input says to its door. One whose line is at fault says that it can't be told, and
+    moves nothing: a shorted exit button is no button that is pressed."""
+    active = None if event.fault else event.active
+    match name:
+        case InputName.CONTACT:
+            return ContactChanged(_means(active, wiring.contact_active_means_open))
+        case InputName.LOCK:
+            return LockReported(_means(active, wiring.lock_active_means_locked))
+        case InputName.TAMPER:
+            return TamperReported(_means(active, wiring.tamper_active_means_tampered))
+        case InputName.EXIT:
+            # A button that is already pressed when it is first seen is stuck, or was not pressed
+            # for us: only a change from released to pressed asks for the door.
+            released = before is not None and not before.fault and not before.active
+            return ExitPressed() if active and released else None
+        case _ as never:
+            assert_never(never)
+
+
+def _means(active: bool | None, active_means_true: bool) -> bool | None:
+    return None if active is None else active is active_means_true

@@ -17,6 +17,7 @@ from gatewayd.domain.model import (
     DoorMode,
     HolidayCalendar,
     LevelId,
+    Passage,
     Person,
     PersonId,
     Schedule,
@@ -170,16 +171,37 @@ class FakeDoors:
     def all_status(self) -> Sequence[DoorStatus]:
         return [self.status(self.door_id)]
 
-    async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
+    async def unlock(
+        self,
+        door_id: DoorId,
+        cause: Cause,
+        unlock_s: float | None = None,
+        *,
+        passage: Passage | None = None,
+        extra_held_s: float = 0.0,
+    ) -> Outcome:
         self.status(door_id)
         self.unlocks.append((cause, unlock_s))
         await self._answers.wait()
         return self.outcome
 
-    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+    async def set_mode(
+        self, door_id: DoorId, mode: DoorMode, cause: Cause, *, until_ms: int | None = None
+    ) -> Outcome:
         self.status(door_id)
         self.mode = mode
         return self.outcome
+
+    async def withdraw(self, door_id: DoorId, cause: Cause) -> Outcome:
+        return await self.set_mode(door_id, DoorMode.LOCKED, cause)
+
+    async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
+        if self.status(door_id).mode is not DoorMode.LOCKED_DOWN:
+            return self.outcome
+        return await self.set_mode(door_id, DoorMode.LOCKED, cause)
+
+    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+        return await self.set_mode(door_id, mode, cause)
 
 
 class NotedPictures:

@@ -14,14 +14,15 @@ from gatewayd.console.context import Console, authorise
 from gatewayd.console.deps import ConsoleDeps
 from gatewayd.console.middleware import Guard
 from gatewayd.console.permissions import PREFIX, TABLE
-from gatewayd.console.routes import entries, orders, pages, session, system
+from gatewayd.console.routes import entries, modes, orders, pages, session, system
 
-API = (session.router, entries.router, orders.router, system.router)
+API = (session.router, entries.router, orders.router, modes.router, system.router)
 DESCRIPTION = """
 The console's API of one gatehouse box. Sign in with `POST /api/v1/session`; the session is a
 cookie. Errors are RFC 9457 problem documents with a stable `code`. Every order that moves
 something is a POST with an `Idempotency-Key`, is journaled with the operator's name and reason
-before anything moves, and answers with what came of it. Times are milliseconds since 1970 UTC.
+before anything moves (a lockdown alone waits for no disk), and answers with what came of it.
+Times are milliseconds since 1970 UTC.
 Fields are only ever added within v1.
 """
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gatewayd.domain.events import Event, Stream
 from gatewayd.domain.model import Person, PersonId, Stamp
-from gatewayd.domain.ports import AlarmDesk, Clock, Doors, JournalEntry
+from gatewayd.domain.ports import AlarmDesk, Clock, Doors, Fire, JournalEntry
 from gatewayd.settings.model import Settings
 from gatewayd.store.operators import OperatorStore
 from gatewayd.store.rows import PictureRow
@@ -112,3 +112,4 @@ class ConsoleDeps:
     clock: Clock
     system_status: Callable[[], SystemStatus]
     link_status: Callable[[], LinkStatus] | None = None  # None: the box runs alone
+    fire: Fire | None = None  # None: no fire panel is wired

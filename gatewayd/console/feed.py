@@ -35,9 +35,12 @@ from gatewayd.domain.events import (
     DoorHeldWarning,
     DoorLocked,
     DoorModeChanged,
+    DoorModeOrdered,
     DoorOpened,
     DoorUnlocked,
     ExitRequested,
+    FireDetected,
+    FireReset,
     OperatorLoggedOut,
     PictureStored,
     WhitelistApplied,
@@ -61,6 +64,7 @@ _DOOR_EVENTS = (
     DoorHeldWarning,
     ExitRequested,
     DoorModeChanged,
+    DoorModeOrdered,
 )
 _ALARM_EVENTS = (AlarmRaised, AlarmAcknowledged, AlarmCleared)
 ALARMS, STATE = "alarms", "state"
@@ -238,6 +242,8 @@ class Feed:
             case AlarmRaised() | AlarmAcknowledged() | AlarmCleared() as event:
                 return (ALARMS, *self._door_key(event.about))
             case DeviceOnline() | DeviceOffline() | WhitelistApplied():
+                return (STATE,)
+            case FireDetected() | FireReset():
                 return (STATE,)
             case event if isinstance(event, _DOOR_EVENTS):
                 return self._door_key(event.door_id)

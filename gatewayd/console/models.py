@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gatewayd.domain.events import Outcome
+from gatewayd.domain.events import CauseKind, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
     CredentialKind,
     Direction,
     DoorMode,
+    ModeSlot,
     Priority,
     Reason,
     RuleResult,
@@ -165,15 +166,31 @@ class EntryPage(View):
 # ---------------------------------------------------------------------- doors and alarms
 
 
+class CauseView(View):
+    kind: CauseKind
+    ref: str = Field(description="The operator, the command, the schedule, the fire input.")
+    reason: str = Field(description="What a person wrote.")
+
+
 class DoorView(View):
     id: str
     name: str
     phase: Literal["secure", "unlocked", "open", "held_warning", "held", "forced"]
-    mode: DoorMode
+    mode: DoorMode = Field(description="Accessed: Locked, and unlocked for the moment.")
     unlocked: bool
     open: bool | None = Field(description="None: it can't be seen now.")
     online: bool
     failed: bool = Field(description="The lock did not confirm what it was last told.")
+    mode_slot: ModeSlot | None = Field(
+        default=None, description="Whose order the mode is; None: nobody's, the door is Locked."
+    )
+    mode_cause: CauseView | None = None
+    mode_until_ms: int | None = Field(default=None, description="None: until it is withdrawn.")
+    blocked_by: Named | None = Field(
+        default=None, description="The door of the same interlock that keeps it shut now."
+    )
+    zone: str | None = None
+    escape: bool = Field(default=False, description="A fire frees it.")
 
 
 class DoorList(View):
@@ -186,9 +203,43 @@ class Order(Body):
     reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
 
 
+class Lockdown(Order):
+    """Every door, those of one zone, or one door."""
+
+    zone: Annotated[str, Field(max_length=32)] | None = None
+    door_id: Annotated[str, Field(max_length=32)] | None = Field(
+        default=None, description="Not beside a zone."
+    )
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Lockdown:
+        if self.zone is not None and self.door_id is not None:
+            raise ValueError("name a zone or a door, not both")
+        return self
+
+
+class ModeOrderBody(Order):
+    """A lockdown has a route of its own, and Accessed is a passage, not an order."""
+
+    mode: Literal["Locked", "Unlocked", "Blocked", "LockedOpen"]
+    until_ms: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        default=None, description="By the box's clock; None: until it is withdrawn."
+    )
+
+
 class OrderResult(View):
     seq: int = Field(description="Where the order stands in the journal.")
     outcome: Outcome
+
+
+class ModeOrderResult(OrderResult):
+    """`refused`: the order is kept, and another one wins over it now: see `mode`."""
+
+    mode: DoorMode = Field(description="What governs the door now.")
+
+
+class FireResetResult(View):
+    seq: int = Field(description="Where the order stands in the journal.")
 
 
 class DoorOutcome(View):
@@ -197,7 +248,7 @@ class DoorOutcome(View):
 
 
 class ModeResult(View):
-    seq: int = Field(description="Where the order stands in the journal.")
+    seq: int = Field(description="Where the order stands in the journal; 0: not there yet.")
     doors: list[DoorOutcome]
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from gatewayd.console.deps import ConsoleDeps
 from gatewayd.console.models import (
     AlarmView,
+    CauseView,
     CredentialView,
     DoorView,
     EntryDetail,
@@ -26,9 +27,10 @@ from gatewayd.console.models import (
     WhitelistView,
 )
 from gatewayd.domain.alarm import OpenAlarm
-from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Outcome
+from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Cause, Outcome
 from gatewayd.domain.model import Facts, Person, PersonId, Reason, RuleTrace
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
+from gatewayd.settings.bind import zones
 from gatewayd.store.rows import PictureRow
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class Views:
         settings = deps.settings
         self._deps = deps
         self.doors = {door.id: door.name for door in settings.door}
+        self._door_settings = {door.id: door for door in settings.door}
+        self.zones = zones(settings)
         self._readers = {reader.id: reader.name for reader in settings.reader}
         self._cameras = {camera.id: camera.name for camera in settings.camera}
         boards = {board.id: board.id for board in settings.controller}
@@ -171,6 +175,8 @@ class Views:
     # ----------------------------------------------------------------- doors, alarms, state
 
     def door(self, status: DoorStatus) -> DoorView:
+        settings = self._door_settings.get(status.door_id)
+        blocked_by = status.blocked_by
         return DoorView.model_validate(
             {
                 "id": status.door_id,
@@ -181,6 +187,12 @@ class Views:
                 "open": status.open,
                 "online": status.online,
                 "failed": status.failed,
+                "mode_slot": status.mode_slot,
+                "mode_cause": None if status.mode_cause is None else _cause(status.mode_cause),
+                "mode_until_ms": status.mode_until_ms,
+                "blocked_by": None if blocked_by is None else _named(blocked_by, self.doors),
+                "zone": None if settings is None else settings.zone,
+                "escape": settings is not None and settings.escape,
             }
         )
 
@@ -247,6 +259,10 @@ class Views:
 def _named(id_: str, names: dict[str, str]) -> Named:
     """Something that the settings no longer have keeps its id as a name."""
     return Named(id=id_, name=names.get(id_, id_))
+
+
+def _cause(cause: Cause) -> CauseView:
+    return CauseView(kind=cause.kind, ref=cause.ref, reason=cause.reason)
 
 
 def _person(person: Person) -> PersonView:

@@ -13,10 +13,35 @@ Phases (what the guard sees) and how they follow from each other:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
+from gatewayd.domain.door_state import (
+    Authority,
+    Clear,
+    ContactChanged,
+    ControllerBack,
+    ControllerLost,
+    DoorInput,
+    DoorState,
+    DriveDone,
+    DriveFailed,
+    DriveLock,
+    Effect,
+    ExitPressed,
+    InputFaulted,
+    InputName,
+    InterlockTripped,
+    LockReported,
+    ModeOrdered,
+    Passed,
+    Phase,
+    Raise,
+    Record,
+    TamperReported,
+    TimePassed,
+    UnlockOrdered,
+)
 from gatewayd.domain.events import (
     Cause,
     CauseKind,
@@ -24,155 +49,47 @@ from gatewayd.domain.events import (
     DoorHeldWarning,
     DoorLocked,
     DoorModeChanged,
+    DoorNotOpened,
     DoorOpened,
     DoorUnlocked,
-    Event,
     ExitRequested,
+    Outcome,
 )
 from gatewayd.domain.model import NS_PER_S, AlarmKind, Door, DoorMode
+
+# The words are `door_state`'s; whoever works with a door takes them from here, with the rules.
+__all__ = [
+    "ANY_PHASE", "FREE_MODES", "LOCK_RETRY_NS", "LOCK_TRAVEL_NS", "MAX_PENDING",
+    "OPENING_GRACE_NS", "REFUSING_MODES", "TABLE", "Authority", "Clear", "ContactChanged",
+    "ControllerBack", "ControllerLost", "DoorInput", "DoorState", "DriveDone", "DriveFailed",
+    "DriveLock", "Effect", "ExitPressed", "InputFaulted", "InputName", "InterlockTripped",
+    "LockReported", "ModeOrdered", "Next", "Passed", "Phase", "Raise", "Record",
+    "TamperReported", "TimePassed", "UnlockOrdered", "next_deadline_ns", "refusal",
+    "refuses_unlock", "step",
+]  # fmt: skip
 
 # A door pushed in the last instant of its unlocked time is reported after the relock: inputs are
 # debounced for up to 400 ms (IEC 60839-11-1) and polled. An opening this soon is still authorised.
 OPENING_GRACE_NS = NS_PER_S
 LOCK_RETRY_NS = NS_PER_S  # a lock that did not confirm is told again this often, until it does
+LOCK_TRAVEL_NS = 2 * NS_PER_S  # a bolt has moved by then, or its contact contradicts
+MAX_PENDING = 32  # people let through one opening; more than pass a door while it is unlocked
 
 REFUSING_MODES = frozenset({DoorMode.LOCKED_DOWN, DoorMode.BLOCKED})
 FREE_MODES = frozenset({DoorMode.UNLOCKED, DoorMode.LOCKED_OPEN})
-
-
-class Phase(StrEnum):
-    """The values are in the API and the console's texts: never rename one."""
-
-    SECURE = "secure"
-    UNLOCKED = "unlocked"
-    OPEN = "open"
-    HELD_WARNING = "held_warning"
-    HELD = "held"
-    FORCED = "forced"
-
-
-# --------------------------------------------------------------------------------- inputs
-
-
-@dataclass(frozen=True, slots=True)
-class UnlockOrdered:
-    """Someone entitled said "open"; whoever gives the order has journaled why."""
-
-    cause: Cause
-    unlock_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ContactChanged:
-    open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ExitPressed:
-    """REX. Free egress: heeded in every mode."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModeOrdered:
-    mode: DoorMode
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class ControllerLost:
-    """Nothing can be seen or moved; whatever happens to the line, no door is released by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControllerBack:
-    """The wanted lock state is said again: the board may have lost it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DriveDone:
-    """The board confirmed the lock's state by read-back."""
-
-
-@dataclass(frozen=True, slots=True)
-class DriveFailed:
-    """The board did not confirm `unlocked`."""
-
-    unlocked: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimePassed:
-    """A deadline of the state may have come."""
-
-
-DoorInput = (
-    UnlockOrdered
-    | ContactChanged
-    | ExitPressed
-    | ModeOrdered
-    | ControllerLost
-    | ControllerBack
-    | DriveDone
-    | DriveFailed
-    | TimePassed
-)
-
-# -------------------------------------------------------------------------------- effects
-
-
-@dataclass(frozen=True, slots=True)
-class DriveLock:
-    """`confirmed` is what to record once the board has confirmed: nothing is claimed before."""
-
-    unlocked: bool
-    confirmed: Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Raise:
-    kind: AlarmKind
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Clear:
-    kind: AlarmKind
-
-
-Effect = DriveLock | Record | Raise | Clear
-
-
-@dataclass(frozen=True, slots=True)
-class DoorState:
-    """Everything the next step depends on. Moments are monotonic nanoseconds of this boot."""
-
-    phase: Phase = Phase.SECURE
-    mode: DoorMode = DoorMode.LOCKED
-    unlocked: bool = False  # what is wanted of the lock; `failed` says that it may not be so
-    open: bool | None = None  # None: cannot be seen now
-    last_seen_open: bool | None = None  # what was seen last, kept through an outage
-    online: bool = False
-    failed: bool = False  # DOOR_FAILED is up
-    confirmed: bool = False  # the board has answered since the start
-    relock_at_ns: int | None = None
-    authorised_until_ns: int = 0
-    warn_at_ns: int | None = None
-    held_at_ns: int | None = None
-
 
 Next = tuple[DoorState, tuple[Effect, ...]]
 
 
 def next_deadline_ns(state: DoorState) -> int | None:
     """When `step` next wants a TimePassed; None while nothing is due."""
-    due = [t for t in (state.relock_at_ns, state.warn_at_ns, state.held_at_ns) if t is not None]
-    return min(due, default=None)
+    # At the last authorised moment an opening still counts: the authority is over after it.
+    over_ns = state.authorised_until_ns + 1 if state.pending else None
+    moments = (
+        *(state.relock_at_ns, over_ns, state.warn_at_ns, state.held_at_ns),
+        state.contradicts_at_ns,
+    )
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def refuses_unlock(state: DoorState) -> bool:
@@ -180,20 +97,40 @@ def refuses_unlock(state: DoorState) -> bool:
     return state.mode in REFUSING_MODES
 
 
+def refusal(state: DoorState, event: DoorInput) -> Outcome | None:
+    """Why `step` would not unlock on this order; None: it will, or the input is no order."""
+    if not isinstance(event, UnlockOrdered):
+        return None
+    if refuses_unlock(state):
+        return Outcome.REFUSED
+    return Outcome.INTERLOCKED if _is_blocked(state, event) else None
+
+
 def step(state: DoorState, event: DoorInput, now_ns: int, door: Door) -> Next:
     """The state after `event`, and what must be done, in order. Pure and total."""
     handler = TABLE.get((state.phase, type(event))) or ANY_PHASE[type(event)]
-    return handler(state, event, now_ns, door)
+    after, effects = handler(state, event, now_ns, door)
+    if after.lock_seen is None and after.contradicts_at_ns is None:
+        return after, effects
+    watched, more = _watch_lock(after, now_ns, door)
+    return watched, (*effects, *more)
 
 
-# ------------------------------------------------------------------------------- handlers
+# --------------------------------------------------------------------- unlocking and passing
 
 
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
 
 
-def _unlock(state: DoorState, cause: Cause, unlock_s: float, now_ns: int, door: Door) -> Next:
+def _is_blocked(state: DoorState, event: UnlockOrdered | ExitPressed) -> bool:
+    """A door that its mode keeps free is open already: an interlock holds up nobody there."""
+    return event.blocked and state.mode not in FREE_MODES
+
+
+def _unlock(
+    state: DoorState, authority: Authority, unlock_s: float, now_ns: int, door: Door
+) -> Next:
     """Unlock for a while; a closed door becomes `unlocked`, an open one stays what it is.
 
     A shorter order never cuts a longer one short, and in a mode that keeps the door free no
@@ -203,30 +140,64 @@ def _unlock(state: DoorState, cause: Cause, unlock_s: float, now_ns: int, door: 
     after = replace(
         state,
         unlocked=True,
+        pending=(*state.pending, authority)[-MAX_PENDING:],
         relock_at_ns=None if state.mode in FREE_MODES else until_ns,
         authorised_until_ns=until_ns + OPENING_GRACE_NS,
         phase=Phase.UNLOCKED if state.phase is Phase.SECURE else state.phase,
     )
-    return after, (DriveLock(True, DoorUnlocked(door.id, cause, unlock_s)),)
+    effects = (DriveLock(True, DoorUnlocked(door.id, authority.cause, unlock_s)),)
+    if state.open is not True:
+        return after, effects
+    after, passed = _pass(after)
+    return after, (*effects, *passed)
+
+
+def _pass(state: DoorState) -> Next:
+    """The door is open: all for whom it was unlocked go through, each told once."""
+    passed = tuple(Passed(one.passage) for one in state.pending if one.passage is not None)
+    return replace(state, pending=()), passed
 
 
 def _on_unlock(state: DoorState, event: UnlockOrdered, now_ns: int, door: Door) -> Next:
-    if refuses_unlock(state):
+    if refuses_unlock(state) or _is_blocked(state, event):
         return state, ()
-    return _unlock(state, event.cause, event.unlock_s, now_ns, door)
+    state = replace(state, extra_held_ns=max(state.extra_held_ns, _ns(event.extra_held_s)))
+    return _unlock(state, Authority(event.cause, event.passage), event.unlock_s, now_ns, door)
 
 
 def _on_unlock_while_open(state: DoorState, event: UnlockOrdered, now_ns: int, door: Door) -> Next:
     """The next person through an open door: its time open is counted anew."""
-    if refuses_unlock(state):
+    after, effects = _on_unlock(state, event, now_ns, door)
+    return (_timed_open(after, now_ns, door), effects) if effects else (after, effects)
+
+
+def _on_exit(state: DoorState, event: ExitPressed, now_ns: int, door: Door) -> Next:
+    asked = Record(ExitRequested(door.id))
+    if _is_blocked(state, event):
+        return state, (asked,)
+    authority = Authority(Cause(CauseKind.EXIT_REQUEST))
+    after, effects = _unlock(state, authority, door.unlock_s, now_ns, door)
+    return after, (*effects, asked)
+
+
+def _on_interlock(state: DoorState, _event: InterlockTripped, now_ns: int, door: Door) -> Next:
+    """Of two doors that were unlocked, the other one was opened: this one is locked again. Not in
+    the face of who leaves by the button, unless the button heeds the interlock."""
+    leaving = any(one.cause.kind is CauseKind.EXIT_REQUEST for one in state.pending)
+    if state.phase is not Phase.UNLOCKED or (leaving and not door.exit_heeds_interlock):
         return state, ()
-    after, effects = _unlock(state, event.cause, event.unlock_s, now_ns, door)
-    return _timed_open(after, now_ns, door), effects
+    return _lock(state, door, authorised_until_ns=now_ns + OPENING_GRACE_NS)
 
 
-def _on_exit(state: DoorState, _event: ExitPressed, now_ns: int, door: Door) -> Next:
-    after, effects = _unlock(state, Cause(CauseKind.EXIT_REQUEST), door.unlock_s, now_ns, door)
-    return after, (*effects, Record(ExitRequested(door.id)))
+def _time_for_opening_is_over(state: DoorState, door: Door) -> Next:
+    """Nobody opened. Where the door could not be seen that is not claimed."""
+    unused: tuple[Effect, ...] = ()
+    if door.has_contact and state.open is not None:
+        unused = tuple(Record(DoorNotOpened(door.id, one.cause)) for one in state.pending)
+    return replace(state, pending=(), extra_held_ns=0), unused
+
+
+# ---------------------------------------------------------------------------- the contact
 
 
 def _timed_open(state: DoorState, now_ns: int, door: Door) -> DoorState:
@@ -236,8 +207,8 @@ def _timed_open(state: DoorState, now_ns: int, door: Door) -> DoorState:
     return replace(
         state,
         phase=Phase.OPEN,
-        warn_at_ns=now_ns + _ns(door.pre_alarm_s),
-        held_at_ns=now_ns + _ns(door.held_s),
+        warn_at_ns=now_ns + _ns(door.pre_alarm_s) + state.extra_held_ns,
+        held_at_ns=now_ns + _ns(door.held_s) + state.extra_held_ns,
     )
 
 
@@ -250,6 +221,8 @@ def _on_contact_closed_door(
     accused, and the clocks of "held" run. One that was closed before an outage and is open after
     it is judged like any other.
     """
+    if event.open is None:
+        return _unseen(state), ()
     before = state.last_seen_open
     state = replace(state, open=event.open, last_seen_open=event.open)
     if not event.open and before is None:
@@ -261,9 +234,10 @@ def _on_contact_closed_door(
         return _timed_open(state, now_ns, door), ()
     authorised = state.unlocked or state.mode in FREE_MODES or now_ns <= state.authorised_until_ns
     opened = Record(DoorOpened(door.id, authorised))
-    if authorised:
-        return _timed_open(state, now_ns, door), (opened,)
-    return replace(state, phase=Phase.FORCED), (opened, Raise(AlarmKind.DOOR_FORCED))
+    if not authorised:
+        return replace(state, phase=Phase.FORCED), (opened, Raise(AlarmKind.DOOR_FORCED))
+    state, passed = _pass(_timed_open(state, now_ns, door))
+    return state, (opened, *passed)
 
 
 _ALARM_OF_PHASE = {Phase.HELD: AlarmKind.DOOR_HELD, Phase.FORCED: AlarmKind.DOOR_FORCED}
@@ -279,12 +253,28 @@ def _on_contact_open_door(state: DoorState, event: ContactChanged, now_ns: int, 
 
     A leaf that bounces off its latch within the grace is no forced door, except after a forced one.
     """
+    if event.open is None:
+        return _unseen(state), ()
     if event.open:
         return replace(state, open=True, last_seen_open=True), ()
     grace_ns = 0 if state.phase is Phase.FORCED else OPENING_GRACE_NS
-    closed = replace(state, open=False, last_seen_open=False, warn_at_ns=None, held_at_ns=None)
+    closed = replace(
+        state, open=False, last_seen_open=False, warn_at_ns=None, held_at_ns=None, extra_held_ns=0
+    )
     after, effects = _lock(closed, door, authorised_until_ns=now_ns + grace_ns)
     return after, (*effects, Record(DoorClosed(door.id)), *_clear_alarm_of(state.phase))
+
+
+def _unseen(state: DoorState) -> DoorState:
+    """What can't be seen is not claimed. An alarm that is up stays up: an outage proves nothing
+    about the door."""
+    after = replace(state, open=None, warn_at_ns=None, held_at_ns=None)
+    if state.phase in {Phase.HELD, Phase.FORCED}:
+        return after
+    return replace(after, phase=Phase.UNLOCKED if after.unlocked else Phase.SECURE)
+
+
+# ------------------------------------------------------------------------- the lock, the mode
 
 
 def _lock(state: DoorState, door: Door, *, authorised_until_ns: int) -> Next:
@@ -307,42 +297,43 @@ def _lock(state: DoorState, door: Door, *, authorised_until_ns: int) -> Next:
 
 
 def _on_mode(state: DoorState, event: ModeOrdered, now_ns: int, door: Door) -> Next:
-    """A lockdown locks at once; a free mode unlocks and forgives an open door."""
-    changed = Record(DoorModeChanged(door.id, event.mode, state.mode, event.cause))
+    """A lockdown locks at once; a free mode unlocks and forgives an open door. Who was pushing it
+    open as its free time ended did not force it."""
+    changed: tuple[Effect, ...] = ()
+    if event.mode is not state.mode:
+        changed = (Record(DoorModeChanged(door.id, event.mode, state.mode, event.cause)),)
     after = replace(state, mode=event.mode)
     if event.mode in FREE_MODES:
         phase = Phase.OPEN if state.open is True else Phase.UNLOCKED
         after = replace(
             after, phase=phase, unlocked=True, relock_at_ns=None, warn_at_ns=None, held_at_ns=None
         )
-        return after, (DriveLock(True), changed, *_clear_alarm_of(state.phase))
-    locked, effects = _lock(after, door, authorised_until_ns=now_ns)
+        return after, (DriveLock(True), *changed, *_clear_alarm_of(state.phase))
+    until_ns = now_ns + OPENING_GRACE_NS if state.unlocked else state.authorised_until_ns
+    locked, effects = _lock(after, door, authorised_until_ns=until_ns)
     if state.mode in FREE_MODES and locked.phase is Phase.OPEN:
         locked = _timed_open(locked, now_ns, door)
-    return locked, (*(effects or (DriveLock(False),)), changed)
+    return locked, (*(effects or (DriveLock(False),)), *changed)
 
 
 def _on_lost(state: DoorState, _event: ControllerLost, _now_ns: int, _door: Door) -> Next:
-    """What can't be seen is not claimed; the relock stays due, so that no door is left released."""
-    return replace(state, online=False, open=None, warn_at_ns=None, held_at_ns=None), ()
-
-
-def _on_lost_while_open(state: DoorState, event: ControllerLost, now_ns: int, door: Door) -> Next:
-    """An alarm that is up stays up: an outage proves nothing about the door."""
-    after, effects = _on_lost(state, event, now_ns, door)
-    if state.phase in {Phase.HELD, Phase.FORCED}:
-        return after, effects
-    return replace(after, phase=Phase.UNLOCKED if after.unlocked else Phase.SECURE), effects
+    """The relay's time runs on, so that no door is left released; nothing else is known."""
+    return replace(_unseen(state), online=False, lock_seen=None, contradicts_at_ns=None), ()
 
 
 def _on_back(state: DoorState, _event: ControllerBack, _now_ns: int, _door: Door) -> Next:
     return replace(state, online=True), (DriveLock(state.unlocked),)
 
 
-def _on_drive_done(state: DoorState, _event: DriveDone, _now_ns: int, _door: Door) -> Next:
+def _on_drive_done(state: DoorState, _event: DriveDone, _now_ns: int, door: Door) -> Next:
+    """Where no contact can tell that the door opens, who was let through counts as passed."""
+    passed: tuple[Effect, ...] = ()
+    if state.unlocked and not door.has_contact:
+        state, passed = _pass(state)
     if state.confirmed and not state.failed:
-        return state, ()
-    return replace(state, failed=False, confirmed=True), (Clear(AlarmKind.DOOR_FAILED),)
+        return state, passed
+    cleared = replace(state, failed=False, confirmed=True)
+    return cleared, (*passed, Clear(AlarmKind.DOOR_FAILED))
 
 
 def _on_drive_failed(state: DoorState, event: DriveFailed, now_ns: int, door: Door) -> Next:
@@ -357,8 +348,54 @@ def _on_drive_failed(state: DoorState, event: DriveFailed, now_ns: int, door: Do
         return state, alarm
     if not event.unlocked:
         return replace(state, relock_at_ns=now_ns + LOCK_RETRY_NS), alarm
+    state = replace(state, pending=(), extra_held_ns=0)
     after, effects = _lock(state, door, authorised_until_ns=0)
     return after, (*effects, *alarm)
+
+
+# --------------------------------------------------------------- what watches over the door
+
+
+def _on_lock_reported(state: DoorState, event: LockReported, _now_ns: int, _door: Door) -> Next:
+    return replace(state, lock_seen=event.locked), ()
+
+
+def _watch_lock(state: DoorState, now_ns: int, door: Door) -> Next:
+    """The lock's own contact against what the lock was told, after every step."""
+    if state.lock_seen is (not state.unlocked):
+        agrees = replace(state, contradicts=False, contradicts_at_ns=None)
+        cleared = () if state.contradicts is False else (Clear(AlarmKind.LOCK_CONTRADICTS),)
+        return agrees, cleared
+    # An open leaf keeps a bolt from its strike and a magnet from its plate: no contradiction.
+    shut = state.open is False or not door.has_contact
+    if state.lock_seen is None or state.contradicts or not (state.unlocked or shut):
+        return replace(state, contradicts_at_ns=None), ()
+    due_ns = state.contradicts_at_ns
+    if due_ns is None:
+        return replace(state, contradicts_at_ns=now_ns + LOCK_TRAVEL_NS), ()
+    if due_ns > now_ns:
+        return state, ()
+    detail = "told to unlock, and is locked" if state.unlocked else "told to lock, and is not"
+    contradicts = replace(state, contradicts=True, contradicts_at_ns=None)
+    return contradicts, (Raise(AlarmKind.LOCK_CONTRADICTS, detail),)
+
+
+def _on_tamper(state: DoorState, event: TamperReported, _now_ns: int, _door: Door) -> Next:
+    if event.tampered is None or event.tampered is state.tampered:
+        return state, ()
+    effect = Raise(AlarmKind.TAMPER) if event.tampered else Clear(AlarmKind.TAMPER)
+    return replace(state, tampered=event.tampered), (effect,)
+
+
+def _on_fault(state: DoorState, event: InputFaulted, _now_ns: int, _door: Door) -> Next:
+    """One alarm for all lines of the door; over when the last of them is well."""
+    before = state.faults or frozenset[InputName]()
+    if event.fault:
+        alarm = Raise(AlarmKind.INPUT_FAULT, f"{event.name} input: {event.fault}")
+        return replace(state, faults=before | {event.name}), (alarm,)
+    after = replace(state, faults=before - {event.name})
+    ended = not after.faults and state.faults != frozenset()
+    return after, (Clear(AlarmKind.INPUT_FAULT),) if ended else ()
 
 
 def _on_time(state: DoorState, _event: TimePassed, now_ns: int, door: Door) -> Next:
@@ -368,12 +405,18 @@ def _on_time(state: DoorState, _event: TimePassed, now_ns: int, door: Door) -> N
         state, effects = _lock(
             state, door, authorised_until_ns=state.relock_at_ns + OPENING_GRACE_NS
         )
+    if state.pending and state.authorised_until_ns < now_ns:
+        state, unused = _time_for_opening_is_over(state, door)
+        effects += unused
+    extra_s = state.extra_held_ns / NS_PER_S
     if state.held_at_ns is not None and state.held_at_ns <= now_ns:
         state = replace(state, phase=Phase.HELD, warn_at_ns=None, held_at_ns=None)
-        return state, (*effects, Raise(AlarmKind.DOOR_HELD, f"open longer than {door.held_s:g} s"))
+        detail = f"open longer than {door.held_s + extra_s:g} s"
+        return state, (*effects, Raise(AlarmKind.DOOR_HELD, detail))
     if state.warn_at_ns is not None and state.warn_at_ns <= now_ns:
         state = replace(state, phase=Phase.HELD_WARNING, warn_at_ns=None)
-        return state, (*effects, Record(DoorHeldWarning(door.id, door.pre_alarm_s)))
+        warning = DoorHeldWarning(door.id, door.pre_alarm_s + extra_s)
+        return state, (*effects, Record(warning))
     return state, effects
 
 
@@ -385,8 +428,12 @@ ANY_PHASE: dict[type[DoorInput], Handler] = {
     UnlockOrdered: _on_unlock,
     ContactChanged: _on_contact_open_door,
     ExitPressed: _on_exit,
+    InterlockTripped: _on_interlock,
+    LockReported: _on_lock_reported,
+    TamperReported: _on_tamper,
+    InputFaulted: _on_fault,
     ModeOrdered: _on_mode,
-    ControllerLost: _on_lost_while_open,
+    ControllerLost: _on_lost,
     ControllerBack: _on_back,
     DriveDone: _on_drive_done,
     DriveFailed: _on_drive_failed,
@@ -394,9 +441,7 @@ ANY_PHASE: dict[type[DoorInput], Handler] = {
 }
 TABLE: dict[tuple[Phase, type[DoorInput]], Handler] = {
     (Phase.SECURE, ContactChanged): _on_contact_closed_door,
-    (Phase.SECURE, ControllerLost): _on_lost,
     (Phase.UNLOCKED, ContactChanged): _on_contact_closed_door,
-    (Phase.UNLOCKED, ControllerLost): _on_lost,
     (Phase.OPEN, UnlockOrdered): _on_unlock_while_open,
     (Phase.HELD_WARNING, UnlockOrdered): _on_unlock_while_open,
 }

@@ -22,6 +22,7 @@ from gatewayd.domain.model import (
     DoorId,
     DoorMode,
     LevelId,
+    ModeSlot,
     PersonId,
     Priority,
     Reason,
@@ -45,12 +46,15 @@ class CauseKind(StrEnum):
     CENTRE = "centre"
     EXIT_REQUEST = "exit_request"
     SYSTEM = "system"
+    LINKAGE = "linkage"
+    SCHEDULE = "schedule"
+    FIRE = "fire"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """On whose word something moved. `ref` is the tap's seq, the operator's name, the command's
-    id; `reason` is what a person wrote."""
+    id, the schedule's id, the fire input; `reason` is what a person wrote."""
 
     kind: CauseKind
     ref: str = ""
@@ -121,6 +125,7 @@ class Outcome(StrEnum):
     UNLOCKED = "unlocked"
     REFUSED = "refused"  # the door's mode forbids it
     FAILED = "failed"  # the controller did not confirm
+    INTERLOCKED = "interlocked"  # another door of the same interlock stands in the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,55 @@ class ExitRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorNotOpened:
+    """What the door was unlocked for did not happen: it was not opened in its time."""
+
+    KIND: ClassVar[str] = "door.not_opened"
+    door_id: DoorId
+    cause: Cause
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorModeOrdered:
+    """An order of a door's mode, kept until it is withdrawn, replaced or over at `until_ms` (wall
+    clock). Without a mode it is withdrawn; with `lifted` it is the slot's lockdown that is, which
+    lies over the slot's other order. What follows for the door is door.mode_changed."""
+
+    KIND: ClassVar[str] = "door.mode_ordered"
+    door_id: DoorId
+    slot: ModeSlot
+    mode: DoorMode | None
+    until_ms: int | None
+    cause: Cause
+    lifted: bool = False
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFirstPerson:
+    """The first authorised person of the hours in which the door's schedule unlocks it came: the
+    grant stands at `decision_seq`."""
+
+    KIND: ClassVar[str] = "door.first_person"
+    door_id: DoorId
+    decision_seq: int
+
+    @property
+    def subject(self) -> str:
+        return self.door_id
+
+
+@dataclass(frozen=True, slots=True)
 class DoorModeChanged:
+    """The mode that now governs the door, whoever's order it follows from."""
+
     KIND: ClassVar[str] = "door.mode_changed"
     door_id: DoorId
     mode: DoorMode
@@ -263,6 +316,35 @@ class DoorModeChanged:
     @property
     def subject(self) -> str:
         return self.door_id
+
+
+# ----------------------------------------------------------------------------------- fire
+
+
+@dataclass(frozen=True, slots=True)
+class FireDetected:
+    """The fire input spoke: the escape doors named here are unlocked until `fire.reset`."""
+
+    KIND: ClassVar[str] = "fire.detected"
+    controller_id: DeviceId
+    input: int
+    doors: tuple[DoorId, ...]
+
+    @property
+    def subject(self) -> str:
+        return "fire"
+
+
+@dataclass(frozen=True, slots=True)
+class FireReset:
+    """A person ended the fire; the doors follow their other orders again."""
+
+    KIND: ClassVar[str] = "fire.reset"
+    cause: Cause
+
+    @property
+    def subject(self) -> str:
+        return "fire"
 
 
 # --------------------------------------------------------------------------------- alarms
@@ -589,7 +671,12 @@ Event = (
     | DoorClosed
     | DoorHeldWarning
     | ExitRequested
+    | DoorNotOpened
+    | DoorModeOrdered
+    | DoorFirstPerson
     | DoorModeChanged
+    | FireDetected
+    | FireReset
     | AlarmRaised
     | AlarmAcknowledged
     | AlarmCleared

@@ -241,6 +241,16 @@ class DoorMode(StrEnum):
     LOCKED_OPEN = "LockedOpen"
 
 
+class ModeSlot(StrEnum):
+    """Whose order of a door's mode it is; `gatewayd.domain.modes` has the table who wins."""
+
+    FIRE = "fire"
+    OPERATOR = "operator"
+    CENTRE = "centre"
+    LINKAGE = "linkage"
+    SCHEDULE = "schedule"
+
+
 class FailPolicy(StrEnum):
     """What a door does when a grant cannot be made durable in time (house rule 1)."""
 
@@ -315,6 +325,7 @@ class Door:
     outside: AreaId | None = None
     unlock_schedule: ScheduleId | None = None  # unlocked by itself in these hours …
     first_person: bool = False  # … but only once someone with access came
+    exit_heeds_interlock: bool = False  # else the exit button opens whatever its interlock says
 
 
 @dataclass(frozen=True, slots=True)

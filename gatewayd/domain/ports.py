@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
@@ -20,6 +20,8 @@ from gatewayd.domain.model import (
     DoorMode,
     HolidayCalendar,
     LevelId,
+    ModeSlot,
+    Passage,
     Person,
     PersonId,
     Schedule,
@@ -108,11 +110,16 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InputChanged:
-    """An input terminal (from 1, as printed on the board) changed; also sent once after Online."""
+    """An input terminal (from 1, as printed on the board) changed; also sent once after Online.
+
+    `fault` is for supervised inputs, whose line itself is watched: "short", "open" (cut), or ""
+    where all is well. With a fault `active` says nothing.
+    """
 
     input: int
     active: bool
     stamp: Stamp
+    fault: Literal["", "short", "open"] = ""
 
 
 ControllerEvent = InputChanged | Malformed | Online | Offline
@@ -209,7 +216,11 @@ class WhitelistReadError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class DoorStatus:
-    """A door as the guard sees it. `phase` is a `gatewayd.domain.door.Phase` value."""
+    """A door as the guard sees it. `phase` is a `gatewayd.domain.door.Phase` value.
+
+    `mode_slot` None: nobody ordered a mode, the door is as its cards have it. `mode_until_ms` is
+    milliseconds since 1970 UTC. `blocked_by` is the door of the same interlock that keeps it shut.
+    """
 
     door_id: DoorId
     phase: str
@@ -219,6 +230,9 @@ class DoorStatus:
     online: bool
     failed: bool  # the lock did not confirm: `unlocked` is what was wanted, and may not be so
     blocked_by: DoorId | None = None
+    mode_slot: ModeSlot | None = None
+    mode_cause: Cause | None = None
+    mode_until_ms: int | None = None
 
 
 class Doors(Protocol):
@@ -229,14 +243,64 @@ class Doors(Protocol):
 
     def all_status(self) -> Sequence[DoorStatus]: ...
 
-    async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
+    async def unlock(
+        self,
+        door_id: DoorId,
+        cause: Cause,
+        unlock_s: float | None = None,
+        *,
+        passage: Passage | None = None,
+        extra_held_s: float = 0.0,
+    ) -> Outcome:
         """Unlock for `unlock_s` (None: the door's own time) and say what came of it.
 
-        The caller has journaled the reason. Never raises DeviceError: that is Outcome.FAILED.
+        The caller has journaled the reason. `passage` is who will have passed when it opens, and
+        `extra_held_s` how much longer than usual it may stay open then. Never raises DeviceError:
+        that is Outcome.FAILED.
         """
 
-    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        """Journal, then enter the mode; kept across restarts."""
+    async def set_mode(
+        self, door_id: DoorId, mode: DoorMode, cause: Cause, *, until_ms: int | None = None
+    ) -> Outcome:
+        """Order a mode in the slot of `cause.kind`; kept across restarts, until `until_ms` (wall
+        clock) or a later order of the same slot. A lockdown lies over the slot's other order, has
+        no `until_ms` and stays until it is lifted.
+
+        What may free the door is journaled before it moves, what locks it after. UNLOCKED: the mode
+        is in force. REFUSED: the order is kept, and another one wins over it. INTERLOCKED: a door
+        of an interlock is not left free, nothing is kept. FAILED: the lock did not confirm.
+        Raises ValueError for Accessed, which is no order, and JournalError where nothing was done.
+        """
+
+    async def withdraw(self, door_id: DoorId, cause: Cause) -> Outcome:
+        """Take back the order of the cause's slot, not its lockdown; without one, nothing happens.
+        Raises JournalError where nothing was done."""
+
+    async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
+        """Take back every lockdown of the door, whoever ordered it. Raises JournalError."""
+
+    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+        """The centre's whole word on the door, already journaled as DesiredApplied: this mode
+        replaces all that its slot ordered; Locked is no order at all."""
+
+
+class FireAnswer(StrEnum):
+    """What came of a reset."""
+
+    RESET = "reset"
+    STILL_ON = "still_on"  # the fire input says so; nothing was reset
+    NO_FIRE = "no_fire"
+
+
+class Fire(Protocol):
+    """The fire input and what it keeps free."""
+
+    @property
+    def on(self) -> bool: ...
+
+    async def reset(self, cause: Cause) -> FireAnswer:
+        """End the fire: journaled first, then the escape doors follow their orders again. Raises
+        JournalError where it could not be journaled; the doors stay free then."""
 
 
 class Pictures(Protocol):

@@ -16,6 +16,7 @@ from gatewayd.link.mqtt import Broker
 from gatewayd.link.session import Identity, Link, LinkOptions
 from gatewayd.link.whitelist_sync import WhitelistSync
 from gatewayd.recorder import Recorder
+from gatewayd.settings.bind import zones
 from gatewayd.settings.model import LinkSettings, Settings
 from gatewayd.settings.secrets import read_secret
 from gatewayd.store.journal import JournalStore
@@ -56,8 +57,9 @@ def build_link(
         site.gateway, keys, whitelist, journal, alarms, clock, link.sender("wl-req")
     )
     commands = Commands(
-        site.gateway, nonce, keys, door_ids, journal, doors, alarms, clock, link.sender("cmd-res")
-    )
+        site.gateway, nonce, keys, door_ids, journal, doors, alarms, clock, link.sender("cmd-res"),
+        zones(settings),
+    )  # fmt: skip
     desired = DesiredState(
         site.gateway, keys, door_ids, journal, doors, clock, link.sender("reported")
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, assert_never
 
 from gatewayd.domain.events import (
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged commands makes one event in this time
 CLOCK_SKEW_MS = 5_000  # the centre's clock may be this far ahead of ours
+ZONE = "zone:"  # before the name of a zone, where a command is for all of its doors
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -66,12 +67,14 @@ class Commands:
         alarms: AlarmDesk,
         clock: Clock,
         send: Send,
+        zones: Mapping[str, Collection[DoorId]] | None = None,
     ) -> None:
-        """`nonce` is this process's own, as in `up/state`."""
+        """`nonce` is this process's own, as in `up/state`; `zones` are the doors of each zone."""
         self._gateway = gateway
         self._nonce = nonce
         self._keys = keys
         self._door_ids = list(door_ids)
+        self._zones = zones or {}
         self._ledger = ledger
         self._doors = doors
         self._alarms = alarms
@@ -140,9 +143,11 @@ class Commands:
         return None
 
     def _wrong_target(self, command: Command) -> str | None:
-        if command.target == "*" and command.action != "open":
-            return None
         if command.target in self._door_ids:
+            return None
+        zone = command.target.removeprefix(ZONE)
+        many = command.target == "*" or (zone != command.target and zone in self._zones)
+        if many and command.action != "open":
             return None
         return f"there is no door {command.target!r} here"
 
@@ -165,10 +170,11 @@ class Commands:
             case "open":
                 outcomes = {command.target: await self._doors.unlock(DoorId(command.target), cause)}
             case "lockdown":
-                outcomes = await self._set_mode(self._targets(command), DoorMode.LOCKED_DOWN, cause)
-            case "lift_lockdown":  # a door that is blocked or held open by an order stays so
-                locked = [d for d in self._targets(command) if self._locked_down(d)]
-                outcomes = await self._set_mode(locked, DoorMode.LOCKED, cause)
+                outcomes = await self._at_each(
+                    command, lambda door: self._doors.set_mode(door, DoorMode.LOCKED_DOWN, cause)
+                )
+            case "lift_lockdown":  # what else was ordered of a door goes on
+                outcomes = await self._at_each(command, lambda door: self._doors.lift(door, cause))
             case _ as never:
                 assert_never(never)
         bad = {door: outcome for door, outcome in outcomes.items() if outcome != Outcome.UNLOCKED}
@@ -176,23 +182,31 @@ class Commands:
             return "done", ""
         return "failed", ", ".join(f"{door}: {outcome.value}" for door, outcome in bad.items())
 
-    def _targets(self, command: Command) -> list[DoorId]:
-        return self._door_ids if command.target == "*" else [DoorId(command.target)]
+    def _targets(self, command: Command) -> Collection[DoorId]:
+        if command.target == "*":
+            return self._door_ids
+        if command.target in self._door_ids:
+            return [DoorId(command.target)]
+        return self._zones[command.target.removeprefix(ZONE)]
 
-    def _locked_down(self, door: DoorId) -> bool:
-        return self._doors.status(door).mode is DoorMode.LOCKED_DOWN
-
-    async def _set_mode(
-        self, doors: Iterable[DoorId], mode: DoorMode, cause: Cause
+    async def _at_each(
+        self, command: Command, act: Callable[[DoorId], Awaitable[Outcome]]
     ) -> dict[str, Outcome]:
-        async with asyncio.TaskGroup() as group:  # a door whose board is dead delays no other
-            setting = {
-                door: group.create_task(
-                    self._doors.set_mode(door, mode, cause), name=f"mode {door}"
-                )
-                for door in doors
+        """All at once: a door whose board is dead delays no other."""
+
+        async def one(door: DoorId) -> Outcome:
+            try:
+                return await act(door)
+            except JournalError as error:
+                log.error("door %s stays as it is, the order can't be journaled: %s", door, error)
+                return Outcome.FAILED
+
+        async with asyncio.TaskGroup() as group:
+            acting = {
+                door: group.create_task(one(door), name=f"{command.action} {door}")
+                for door in self._targets(command)
             }
-        return {door: task.result() for door, task in setting.items()}
+        return {door: task.result() for door, task in acting.items()}
 
     async def _finish(
         self, command_id: str, action: str, target: str, outcome: str, detail: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
@@ -21,7 +22,8 @@ log = logging.getLogger(__name__)
 
 REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged states makes one event in this time
 
-MODES = {mode.value: mode for mode in (DoorMode.LOCKED, DoorMode.LOCKED_DOWN)}
+# Accessed is a passage and no state: it is not ordered, and not reported either.
+MODES = {mode.value: mode for mode in DoorMode if mode is not DoorMode.ACCESSED}
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -58,13 +60,13 @@ class DesiredState:
         self._rejected_ns: int | None = None
 
     async def report(self) -> None:
-        """What is in force, sent on every connect and after every change."""
+        """What is in force, whoever ordered it; sent on every connect and after every change."""
         try:
             revision = await self._ledger.desired_revision()
         except JournalError as error:
             log.error("the wanted state can't be reported: %s", error)
             return
-        modes = {status.door_id: status.mode.value for status in self._doors.all_status()}
+        modes = {status.door_id: _lasting(status.mode) for status in self._doors.all_status()}
         self._send({"rev": revision, "doors": modes, "rejected": self._rejected})
 
     async def handle(self, payload: bytes) -> None:
@@ -96,10 +98,11 @@ class DesiredState:
         await self._set(modes, desired.rev)
 
     async def _set(self, modes: Iterable[tuple[DoorId, DoorMode]], revision: int) -> None:
+        """All at once: a door whose board is dead delays no other's lockdown."""
         cause = Cause(CauseKind.CENTRE, f"desired {revision}")
-        for door, mode in modes:
-            if self._doors.status(door).mode is not mode:
-                await self._doors.set_mode(door, mode, cause)
+        async with asyncio.TaskGroup() as group:
+            for door, mode in modes:
+                group.create_task(self._doors.want(door, mode, cause), name=f"desired {door}")
 
     def _objections(self, desired: Desired) -> dict[str, str]:
         if desired.aud != self._gateway:
@@ -120,3 +123,7 @@ class DesiredState:
         if self._rejected_ns is None or now_ns - self._rejected_ns >= REJECTED_EVERY_NS:
             self._rejected_ns = now_ns
             await self._ledger.append(DesiredRejected(revision, kid, why))
+
+
+def _lasting(mode: DoorMode) -> str:
+    return (DoorMode.LOCKED if mode is DoorMode.ACCESSED else mode).value

@@ -5,6 +5,7 @@ Owns the translation. Must not check: `gatewayd.settings.load` has.
 
 from __future__ import annotations
 
+from gatewayd.domain.interlock import Interlock, InterlockRule
 from gatewayd.domain.model import (
     AccessPoint,
     AccessPointId,
@@ -40,8 +41,13 @@ def domain_doors(settings: Settings) -> dict[DoorId, Door]:
             escort_s=door.escort_s,
             inside=None if door.inside is None else AreaId(door.inside),
             outside=None if door.outside is None else AreaId(door.outside),
+            escape=door.escape,
+            unlock_schedule=None if hours is None else ScheduleId(hours),
+            first_person=door.first_person,
+            exit_heeds_interlock=door.exit_heeds_interlock,
         )
         for door in settings.door
+        for hours in (door.unlock_schedule,)
     }
 
 
@@ -60,6 +66,23 @@ def areas(settings: Settings) -> dict[AreaId, Area]:
         )
         for area in settings.area
     }
+
+
+def interlocks(settings: Settings) -> tuple[Interlock, ...]:
+    """Every [[interlock]], in the order of the file."""
+    return tuple(
+        Interlock(each.id, tuple(DoorId(door) for door in each.doors), InterlockRule(each.rule))
+        for each in settings.interlock
+    )
+
+
+def zones(settings: Settings) -> dict[str, tuple[DoorId, ...]]:
+    """The doors of each zone."""
+    found: dict[str, tuple[DoorId, ...]] = {}
+    for door in settings.door:
+        if door.zone is not None:
+            found[door.zone] = (*found.get(door.zone, ()), DoorId(door.id))
+    return found
 
 
 def access_points(settings: Settings) -> dict[AccessPointId, AccessPoint]:

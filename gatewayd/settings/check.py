@@ -10,6 +10,7 @@ import ipaddress
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from gatewayd.settings.check_rules import check_rules
 from gatewayd.settings.problem import Problem, nearest, suggestion
@@ -17,7 +18,9 @@ from gatewayd.settings.secrets import has_password
 from gatewayd.settings.tables import DEVICE_TABLES, Draft, Entry
 
 # Subjects of the journal that are not devices: an id like these could not be told from them.
-RESERVED_IDS = ("system", "link", "whitelist")
+RESERVED_IDS = ("system", "link", "whitelist", "fire")
+
+DOOR_INPUTS = ("contact_input", "exit_input", "lock_input", "tamper_input")
 
 
 def check_draft(draft: Draft) -> list[Problem]:
@@ -27,7 +30,7 @@ def check_draft(draft: Draft) -> list[Problem]:
 
 def _ids(draft: Draft) -> Iterator[Problem]:
     seen: dict[str, Entry] = {}
-    for entry in draft.of("area", "door", *DEVICE_TABLES):
+    for entry in draft.of("area", "door", "interlock", *DEVICE_TABLES):
         if entry.id is None:
             continue
         at = (*entry.at, "id")
@@ -44,13 +47,20 @@ def _ids(draft: Draft) -> Iterator[Problem]:
 
 
 def _references(draft: Draft) -> Iterator[Problem]:
-    for entry in draft.of("door"):
+    for entry in draft.of("door", "fire"):
         yield from _refers(draft, entry, "controller", entry.value("controller"))
     for entry in draft.of("reader"):
         yield from _refers(draft, entry, "door", entry.value("door"))
-        cameras = entry.value("cameras")
-        for index, camera in enumerate(cameras if isinstance(cameras, list) else ()):
+        for index, camera in enumerate(_listed(entry, "cameras")):
             yield from _refers(draft, entry, "camera", camera, ("cameras", index))
+    for entry in draft.of("interlock"):
+        for index, door in enumerate(_listed(entry, "doors")):
+            yield from _refers(draft, entry, "door", door, ("doors", index))
+
+
+def _listed(entry: Entry, key: str) -> list[Any]:
+    value = entry.value(key)
+    return value if isinstance(value, list) else []
 
 
 def _refers(
@@ -73,15 +83,15 @@ def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
 
 def _terminals(draft: Draft) -> Iterator[Problem]:
     yield from _taken_twice(draft, "relay", ("relay",))
-    yield from _taken_twice(draft, "input", ("contact_input", "exit_input"))
+    yield from _taken_twice(draft, "input", (*DOOR_INPUTS, "input"))
 
 
 def _taken_twice(draft: Draft, what: str, keys: Iterable[str]) -> Iterator[Problem]:
     seen: dict[tuple[str, float], str] = {}
-    for entry in draft.of("door"):
+    for entry in draft.of("door", "fire"):
         controller = entry.text("controller")
         for key in keys:
-            number = entry.number(key)
+            number = entry.number(key) if key in entry.model.model_fields else None
             if controller is None or number is None:
                 continue
             name = draft.source.name_of((*entry.at, key))
@@ -94,13 +104,12 @@ def _taken_twice(draft: Draft, what: str, keys: Iterable[str]) -> Iterator[Probl
 def _terminals_on_the_board(draft: Draft) -> Iterator[Problem]:
     """A controller driver may say in its options how many `relays` and `inputs` its board has."""
     boards = {entry.id: entry for entry in draft.of("controller")}
-    for entry in draft.of("door"):
+    totals = {"relay": "relays", **dict.fromkeys((*DOOR_INPUTS, "input"), "inputs")}
+    for entry in draft.of("door", "fire"):
         board = boards.get(entry.text("controller"))
-        for key, total in (
-            ("relay", "relays"),
-            ("contact_input", "inputs"),
-            ("exit_input", "inputs"),
-        ):
+        for key, total in totals.items():
+            if key not in entry.model.model_fields:
+                continue
             count = getattr(board.options, total, None) if board is not None else None
             number = entry.number(key)
             if isinstance(count, int) and number is not None and number > count:
@@ -116,6 +125,48 @@ def _timings(draft: Draft) -> Iterator[Problem]:
             key = "pre_alarm_s" if "pre_alarm_s" in entry.raw else "held_s"
             what = f"pre_alarm_s ({warn:g}) must be less than held_s ({held:g})"
             yield draft.source.problem((*entry.at, key), what, "the warning comes first")
+
+
+def _interlocks(draft: Draft) -> Iterator[Problem]:
+    doors = {entry.id: entry for entry in draft.of("door")}
+    for entry in draft.of("interlock"):
+        named = _listed(entry, "doors")
+        for index, name in enumerate(named):
+            at = (*entry.at, "doors", index)
+            if name in named[:index]:
+                yield draft.source.problem(at, f"{name!r} is named twice", "name each door once")
+            door = doors.get(name)
+            if door is None:
+                continue
+            if entry.value("rule") == "one-open" and door.value("contact_input") is None:
+                hint = "wire a contact and set contact_input, or set rule = 'one-unlocked'"
+                what = f"whether {name!r} is open can't be told: it has no contact"
+                yield draft.source.problem(at, what, hint)
+            if door.value("unlock_schedule") is not None:
+                what = f"{name!r} is unlocked by a schedule, which an interlock does not allow"
+                hint = "remove unlock_schedule of the door, or the door from here"
+                yield draft.source.problem(at, what, hint)
+
+
+def _escape(draft: Draft) -> Iterator[Problem]:
+    """What would keep somebody in, or would free no door."""
+    for entry in draft.of("door"):
+        if entry.value("escape") is True and entry.value("exit_heeds_interlock") is True:
+            at = (*entry.at, "exit_heeds_interlock")
+            what = "the exit button of an escape door must always open it"
+            yield draft.source.problem(at, what, "remove it, or escape = true")
+    escapes = any(entry.value("escape") is True for entry in draft.of("door"))
+    for entry in draft.of("fire"):
+        if not escapes:
+            hint = "set escape = true at each [[door]] on an escape route"
+            yield draft.source.problem(entry.at, "the fire input frees no door", hint)
+
+
+def _hours(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("door"):
+        if entry.value("first_person") is True and entry.value("unlock_schedule") is None:
+            at, hint = (*entry.at, "first_person"), "set unlock_schedule beside it"
+            yield draft.source.problem(at, "is of no use alone", hint)
 
 
 def _ports(draft: Draft) -> Iterator[Problem]:
@@ -216,6 +267,9 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _terminals,
     _terminals_on_the_board,
     _timings,
+    _interlocks,
+    _escape,
+    _hours,
     _ports,
     _time_zone,
     _console,

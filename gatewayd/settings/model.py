@@ -114,6 +114,37 @@ class DoorSettings(Table):
     escort_s: float = Field(
         default=30.0, gt=0, le=600, description="So long after an escort may the escorted pass."
     )
+    zone: Id | None = Field(
+        default=None, description="Doors of one zone are locked down and lifted together."
+    )
+    escape: bool = Field(
+        default=False,
+        description="On an escape route: the [fire] input frees it, and nothing locks it then.",
+    )
+    unlock_schedule: Id | None = Field(
+        default=None,
+        description="A schedule of the whitelist: in its hours the door is unlocked by itself.",
+    )
+    first_person: bool = Field(
+        default=False,
+        description="The unlocked hours begin only once someone with access came in them.",
+    )
+    lock_input: int | None = Field(
+        default=None, ge=1, description="Input terminal of the lock's own contact, if it has one."
+    )
+    lock_active_means: Literal["locked", "unlocked"] = Field(
+        default="locked", description="What an active lock input says."
+    )
+    tamper_input: int | None = Field(
+        default=None, ge=1, description="Input terminal of a tamper contact at the door, if any."
+    )
+    tamper_active_means: Literal["tamper", "normal"] = Field(
+        default="tamper", description="'normal' for a loop that is closed while all is well."
+    )
+    exit_heeds_interlock: bool = Field(
+        default=False,
+        description="The exit button too waits for the other doors of an [[interlock]].",
+    )
 
 
 class AreaSettings(Table):
@@ -139,6 +170,33 @@ class AreaSettings(Table):
     admit_unknown: bool = Field(
         default=True,
         description="Whether someone may pass of whom no passage is known, as after a new start.",
+    )
+
+
+class InterlockSettings(Table):
+    """Doors of which only one may be open, or unlocked: a mantrap. A fire overrides it."""
+
+    id: Id = Field(description="The interlock's id, unique among all ids of this file.")
+    doors: tuple[Id, ...] = Field(
+        strict=False, min_length=2, description="Ids of the [[door]] in it, two or more."
+    )
+    rule: Literal["one-open", "one-unlocked"] = Field(
+        default="one-open",
+        description="'one-open': several may be unlocked, the first that opens locks the others; "
+        "'one-unlocked': no second door is unlocked.",
+    )
+
+
+class FireSettings(Table):
+    """The fire panel's contact. It frees every door with escape = true until a person resets it."""
+
+    controller: Id = Field(description="The id of the [[controller]] it is wired to.")
+    input: int = Field(ge=1, description="Input terminal, from 1 as printed on the board.")
+    active_means: Literal["fire", "normal"] = Field(
+        default="normal",
+        description="'normal': the panel holds the contact while all is well, so that a cut wire "
+        "or a panel without power counts as fire; 'fire': the panel closes it in a fire, and a "
+        "cut wire goes unnoticed unless the board supervises its inputs.",
     )
 
 
@@ -260,5 +318,9 @@ class Settings(Table):
     reader: tuple[ReaderSettings, ...] = Field(default=(), strict=False)
     controller: tuple[ControllerSettings, ...] = Field(default=(), strict=False)
     camera: tuple[CameraSettings, ...] = Field(default=(), strict=False)
+    interlock: tuple[InterlockSettings, ...] = Field(default=(), strict=False)
+    fire: FireSettings | None = Field(
+        default=None, description="Leave out where no panel is wired."
+    )
     link: LinkSettings | None = Field(default=None, description="Leave out to run alone.")
     console: ConsoleSettings | None = Field(default=None, description="Leave out for no console.")

@@ -269,6 +269,8 @@ def _problem(
 
 def _what(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
+    if kind == "too_short":
+        return f"must have at least {context['min_length']}, has {context['actual_length']}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":

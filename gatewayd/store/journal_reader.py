@@ -15,12 +15,20 @@ import aiosqlite
 
 from gatewayd.domain.area import Seen
 from gatewayd.domain.events import Stream
-from gatewayd.domain.model import AreaId, DoorId, DoorMode, PersonId, Stamp
+from gatewayd.domain.model import AreaId, DoorId, PersonId, Stamp
+from gatewayd.domain.modes import ModeOrder, OrderKey
 from gatewayd.domain.ports import JournalEntry, JournalError
 from gatewayd.store import sqlite
 from gatewayd.store.chain import first_hash
 from gatewayd.store.codec import decode_text
-from gatewayd.store.rows import CommandRow, OutboxRow, PictureRow, entry_of, outbox_row_of
+from gatewayd.store.rows import (
+    CommandRow,
+    OutboxRow,
+    PictureRow,
+    entry_of,
+    mode_order_of,
+    outbox_row_of,
+)
 
 COLUMNS = "seq, prev, stream, kind, subject, boot, mono_ns, wall_ms, trusted, data, hash"
 _PAST_ALL = 2**62  # more than any seq
@@ -118,10 +126,13 @@ class JournalReader:
         """The events of the alarms that are still open, ascending: `domain.alarm.apply` folds."""
         return await self._events(_OPEN_ALARMS)
 
-    async def door_modes(self) -> dict[DoorId, DoorMode]:
-        """The mode that each door was last given; doors never given one are left out."""
-        rows = await self._read("SELECT door_id, mode FROM door_mode")
-        return {DoorId(door): DoorMode(mode) for door, mode in rows}
+    async def mode_orders(self) -> dict[DoorId, dict[OrderKey, ModeOrder]]:
+        """The orders of modes that stand, by door; doors without any are left out."""
+        found: dict[DoorId, dict[OrderKey, ModeOrder]] = {}
+        for row in await self._read("SELECT * FROM door_mode_order ORDER BY door_id, seq"):
+            door, key, order = mode_order_of(row)
+            found.setdefault(door, {})[key] = order
+        return found
 
     async def whereabouts(self) -> list[tuple[PersonId, Seen]]:
         """Everyone of whom a passage is known. One whose event is gone is neutral: nobody can tell

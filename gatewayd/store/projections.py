@@ -15,18 +15,23 @@ from gatewayd.domain.events import (
     CommandAccepted,
     CommandDone,
     DesiredApplied,
-    DoorModeChanged,
+    DoorModeOrdered,
     Event,
+    FireDetected,
+    FireReset,
     PersonPassed,
     PictureStored,
     WhereaboutsForgiven,
 )
+from gatewayd.domain.model import DoorId, ModeSlot
+from gatewayd.domain.modes import ModeOrder, OrderKey, desired_order, fire_order, key_of
 
 Statement = tuple[str, tuple[Any, ...]]
 
 _PICTURE = "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)"
-_MODE = """INSERT INTO door_mode VALUES (?, ?, ?)
-    ON CONFLICT (door_id) DO UPDATE SET mode = excluded.mode, seq = excluded.seq"""
+_ORDER = "INSERT OR REPLACE INTO door_mode_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NO_ORDER = "DELETE FROM door_mode_order WHERE door_id = ? AND slot = ? AND lockdown = ?"
+_EMPTY_SLOT = "DELETE FROM door_mode_order WHERE door_id = ? AND slot = ?"
 _COUNTER = """INSERT INTO command_counter VALUES (?, ?)
     ON CONFLICT (kid) DO UPDATE SET counter = max(counter, excluded.counter)"""
 _DESIRED = """INSERT INTO desired VALUES (1, ?, ?)
@@ -59,8 +64,8 @@ def statements(event: Event, seq: int) -> list[Statement]:
             return [(sql, (seq, event.alarm_id))]
         case AlarmCleared():
             return [("UPDATE alarm SET cleared_seq = ? WHERE alarm_id = ?", (seq, event.alarm_id))]
-        case DoorModeChanged():
-            return [(_MODE, (event.door_id, event.mode.value, seq))]
+        case DoorModeOrdered() | FireDetected() | FireReset():
+            return _mode_orders(event, seq)
         case CommandAccepted():
             values = (event.command_id, event.kid, event.counter, event.action, event.target, seq)
             return [
@@ -76,8 +81,7 @@ def statements(event: Event, seq: int) -> list[Statement]:
         case DesiredApplied():
             # The wanted modes in the same transaction: a power cut right after it must not leave
             # a revision that counts as applied and doors that are not locked down.
-            modes = [(_MODE, (door, mode.value, seq)) for door, mode in event.doors]
-            return [(_DESIRED, (event.revision, seq)), *modes]
+            return [(_DESIRED, (event.revision, seq)), *_wanted(event, seq)]
         case AccessOutcome() | PersonPassed() | WhereaboutsForgiven():
             return _of_places(event, seq)
         case PictureStored():
@@ -102,3 +106,40 @@ def _of_places(
             return [(_FORGIVE_IN, (event.person_id, event.area_id))]
         case _ as never:
             assert_never(never)
+
+
+def _mode_orders(event: DoorModeOrdered | FireDetected | FireReset, seq: int) -> list[Statement]:
+    """As `gatewayd.domain.modes.apply` has it."""
+    match event:
+        case DoorModeOrdered(mode=mode):
+            if mode is None:
+                return [(_NO_ORDER, (event.door_id, event.slot.value, int(event.lifted)))]
+            order = ModeOrder(mode, event.cause, event.until_ms)
+            return [_order(event.door_id, key_of(event.slot, mode), order, seq)]
+        case FireDetected():
+            key, order = OrderKey(ModeSlot.FIRE), fire_order(event)
+            return [_order(door, key, order, seq) for door in event.doors]
+        case FireReset():
+            return [("DELETE FROM door_mode_order WHERE slot = ?", (ModeSlot.FIRE.value,))]
+        case _ as never:
+            assert_never(never)
+
+
+def _order(door_id: DoorId, key: OrderKey, order: ModeOrder, seq: int) -> Statement:
+    cause = order.cause
+    return _ORDER, (
+        *(door_id, key.slot.value, int(key.lockdown), order.mode.value, order.until_ms),
+        *(cause.kind.value, cause.ref, cause.reason, seq),
+    )
+
+
+def _wanted(event: DesiredApplied, seq: int) -> list[Statement]:
+    """Each door's wanted mode in place of all that the centre ordered of it before."""
+    centre = ModeSlot.CENTRE
+    found: list[Statement] = []
+    for door_id, mode in event.doors:
+        found.append((_EMPTY_SLOT, (door_id, centre.value)))
+        order = desired_order(mode, event.revision)
+        if order is not None:
+            found.append(_order(door_id, key_of(centre, mode), order, seq))
+    return found

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gatewayd.domain.events import Event, Stream
-from gatewayd.domain.model import Stamp
+from gatewayd.domain.events import Cause, CauseKind, Event, Stream
+from gatewayd.domain.model import DoorId, DoorMode, ModeSlot, Stamp
+from gatewayd.domain.modes import ModeOrder, OrderKey
 from gatewayd.domain.ports import JournalEntry, JournalError
 
 
@@ -63,6 +64,12 @@ def entry_of(row: Sequence[Any], decode: Callable[[str, str], Event]) -> Journal
         return JournalEntry(row[0], _stamp_of(row), decode(row[3], row[9]))
     except ValueError as error:
         raise JournalError(f"journal row {row[0]}: {error} (run: gatewayd verify)") from error
+
+
+def mode_order_of(row: Sequence[Any]) -> tuple[DoorId, OrderKey, ModeOrder]:
+    door, slot, lockdown, mode, until_ms, kind, ref, reason, _seq = row
+    order = ModeOrder(DoorMode(mode), Cause(CauseKind(kind), ref, reason), until_ms)
+    return DoorId(door), OrderKey(ModeSlot(slot), bool(lockdown)), order
 
 
 def outbox_row_of(row: Sequence[Any], first_hash: bytes) -> OutboxRow:

@@ -27,10 +27,17 @@ CREATE TABLE alarm (
     acknowledged_seq INTEGER,
     cleared_seq      INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE door_mode (
-    door_id TEXT    PRIMARY KEY,
-    mode    TEXT    NOT NULL,           -- ONVIF DoorMode
-    seq     INTEGER NOT NULL            -- the event that set it
+CREATE TABLE door_mode_order (
+    door_id      TEXT    NOT NULL,
+    slot         TEXT    NOT NULL,      -- whose order: 'fire', 'operator', 'centre', 'linkage', 'schedule'
+    lockdown     INTEGER NOT NULL,      -- 1: the slot's lockdown, which lies over its other order
+    mode         TEXT    NOT NULL,      -- ONVIF DoorMode
+    until_ms     INTEGER,               -- wall clock, milliseconds since 1970 UTC; NULL: until withdrawn
+    cause_kind   TEXT    NOT NULL,
+    cause_ref    TEXT    NOT NULL,
+    cause_reason TEXT    NOT NULL,
+    seq          INTEGER NOT NULL,      -- the event that ordered it
+    PRIMARY KEY (door_id, slot, lockdown)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE command (
     command_id   TEXT    PRIMARY KEY,   -- the centre's id: never carried out twice

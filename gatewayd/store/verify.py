@@ -16,6 +16,13 @@ from gatewayd.store.chain import Row, first_hash, row_hash
 from gatewayd.store.codec import decode_text
 from gatewayd.store.damage import LOOK_AHEAD, Place, diagnose
 
+# Where the file itself knows of rows: table and column with a seq.
+_LATER_ROWS = (
+    ("outbox", "upto"),
+    ("alarm", "raised_seq"),
+    ("picture", "seq"),
+    ("door_mode_order", "seq"),
+)
 _COLUMNS = "seq, prev, stream, kind, subject, boot, mono_ns, wall_ms, trusted, data, hash"
 
 
@@ -142,9 +149,11 @@ class _Check:
 
     def _truncated(self) -> BadRow | None:
         """What the file itself knows to have had: acknowledged rows and derived ones."""
-        known = "SELECT max(upto) FROM outbox", "SELECT max(raised_seq) FROM alarm"
-        for sql in (*known, "SELECT max(seq) FROM picture", "SELECT max(seq) FROM door_mode"):
-            [(seq,)] = self._database.execute(sql)
+        tables = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master")}
+        for table, column in _LATER_ROWS:
+            if table not in tables:  # the file is of an older gatewayd
+                continue
+            [(seq,)] = self._database.execute(f"SELECT max({column}) FROM {table}")  # noqa: S608  # constants
             if seq is not None and seq > self._last_seq:
                 return BadRow(self._last_seq + 1, "truncated", f"there was a row {seq} once")
         return None

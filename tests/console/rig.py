@@ -37,13 +37,15 @@ from gatewayd.domain.model import (
     DoorId,
     DoorMode,
     LevelId,
+    ModeSlot,
+    Passage,
     PersonId,
     Reason,
     RuleResult,
     RuleTrace,
     card,
 )
-from gatewayd.domain.ports import Clock, DoorStatus
+from gatewayd.domain.ports import Clock, DoorStatus, FireAnswer
 from gatewayd.recorder import Recorder
 from gatewayd.settings.model import Settings
 from gatewayd.store.journal import JournalStore
@@ -64,6 +66,10 @@ OPERATORS = (
 )
 NAME_OF = {operator.role: operator.name for operator in OPERATORS if operator.name != "zhao-guard"}
 DOORS = (("main-gate", "东门人行"), ("b1-lobby", "6栋大堂"), ("b2-lobby", "7栋大堂"))
+ZONE_OF: dict[str, dict[str, Any]] = {
+    "b1-lobby": {"zone": "lobbies"},
+    "b2-lobby": {"zone": "lobbies", "escape": True},
+}
 READERS = (
     ("gate-in", "东门进", "main-gate", "in"),
     ("gate-out", "东门出", "main-gate", "out"),
@@ -76,7 +82,10 @@ def settings(directory: Path) -> Settings:
         {
             "site": {"id": "yard", "name": "翠湖花园", "gateway": "gate-1"},
             "storage": {"directory": directory},
-            "door": [{"id": i, "name": n, "controller": "board-1", "relay": 1} for i, n in DOORS],
+            "door": [
+                {"id": i, "name": n, "controller": "board-1", "relay": 1, **ZONE_OF.get(i, {})}
+                for i, n in DOORS
+            ],
             "reader": [
                 {"id": i, "name": n, "driver": "ascii-tag", "door": d, "direction": way}
                 for i, n, d, way in READERS
@@ -118,7 +127,15 @@ class FakeDoors:
     def all_status(self) -> Sequence[DoorStatus]:
         return list(self.now.values())
 
-    async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
+    async def unlock(
+        self,
+        door_id: DoorId,
+        cause: Cause,
+        unlock_s: float | None = None,
+        *,
+        passage: Passage | None = None,
+        extra_held_s: float = 0.0,
+    ) -> Outcome:
         self.unlocked.append((door_id, cause))
         if self.hang:
             await asyncio.Event().wait()
@@ -127,10 +144,42 @@ class FakeDoors:
             await self.journal.append(DoorUnlocked(door_id, cause, unlock_s or 5.0))
         return self.answer
 
-    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+    async def set_mode(
+        self, door_id: DoorId, mode: DoorMode, cause: Cause, *, until_ms: int | None = None
+    ) -> Outcome:
+        if self.hang:
+            await asyncio.Event().wait()
         before = self.now[door_id].mode
         await self.journal.append(DoorModeChanged(door_id, mode, before, cause))
-        self.set(door_id, mode=mode)
+        self.set(
+            door_id, mode=mode, mode_slot=ModeSlot.OPERATOR, mode_cause=cause,
+            mode_until_ms=until_ms,
+        )  # fmt: skip
+        return self.answer
+
+    async def withdraw(self, door_id: DoorId, cause: Cause) -> Outcome:
+        await self.set_mode(door_id, DoorMode.LOCKED, cause)
+        self.set(door_id, mode_slot=None, mode_cause=None)
+        return self.answer
+
+    async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
+        return await self.withdraw(door_id, cause)
+
+    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+        return await self.set_mode(door_id, mode, cause)
+
+
+class FakeFire:
+    """Implements ports.Fire; `answer` is what a reset gets while there is a fire."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.answer = FireAnswer.RESET
+        self.resets: list[Cause] = []
+
+    async def reset(self, cause: Cause) -> FireAnswer:
+        self.resets.append(cause)
+        self.on = self.answer is FireAnswer.STILL_ON
         return self.answer
 
 
@@ -146,6 +195,7 @@ class Rig:
     deps: ConsoleDeps
     app: FastAPI
     devices: list[DeviceStatus] = field(default_factory=list)
+    fire: FakeFire = field(default_factory=FakeFire)
 
     def client(
         self, *, address: str = "10.0.0.5", base: str = "http://gate.test"
@@ -272,7 +322,7 @@ async def rig(
         stack.push_async_callback(operators.close)
         await operators.add_first(OPERATORS)
         pictures = PictureFiles(directory / "pictures", budget_bytes=10_000_000)
-        doors = FakeDoors(journal)
+        doors, fire = FakeDoors(journal), FakeFire()
         desk = AlarmDesk(journal, Recorder(journal, clock, lambda _failing, _why: None), clock)
         desk.restore(await journal.alarm_events())
         devices = [
@@ -283,10 +333,12 @@ async def rig(
         started = clock.now().wall_ms
         deps = ConsoleDeps(
             settings(directory), journal, listed, doors, desk, pictures, operators, clock,
-            lambda: SystemStatus(started, tuple(devices)), Link,
+            lambda: SystemStatus(started, tuple(devices)), Link, fire,
         )  # fmt: skip
         app = create_app(deps)
-        yield Rig(clock, journal, listed, operators, pictures, doors, desk, deps, app, devices)
+        yield Rig(
+            clock, journal, listed, operators, pictures, doors, desk, deps, app, devices, fire
+        )
 
 
 @asynccontextmanager

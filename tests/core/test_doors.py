@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
 
 from gatewayd.alarms import AlarmDesk
-from gatewayd.domain.door import ContactChanged, ControllerBack, ExitPressed, TimePassed
+from gatewayd.domain.door import (
+    ContactChanged,
+    ControllerBack,
+    ExitPressed,
+    ModeOrdered,
+    TimePassed,
+)
 from gatewayd.domain.events import (
     AlarmCleared,
     AlarmRaised,
@@ -21,11 +27,11 @@ from gatewayd.domain.events import (
     DoorUnlocked,
     Outcome,
 )
-from gatewayd.domain.model import AlarmKind, DoorId, DoorMode
+from gatewayd.domain.model import AlarmKind, Direction, DoorId, DoorMode, Passage, Stamp
 from gatewayd.doors import MAX_INBOX, DoorTask, DoorTasks, DoorWiring
 from gatewayd.recorder import Recorder
 from tests.clock import ManualClock
-from tests.domain.world import GATE
+from tests.domain.world import GATE, GATE_IN, WANG
 from tests.fakes import FakeBoard, MemoryJournal, running
 
 GUARD = Cause(CauseKind.OPERATOR, "li", "parcel")
@@ -40,13 +46,21 @@ class Gate:
     journal: MemoryJournal
 
 
-def build(*, maglock: bool = False, mode: DoorMode = DoorMode.LOCKED) -> tuple[Gate, list[object]]:
+WANG_IN = Passage(WANG.id, GATE_IN.id, 17, Direction.IN)
+
+
+def build(
+    *,
+    maglock: bool = False,
+    mode: DoorMode = DoorMode.LOCKED,
+    on_passed: Callable[[Passage, Stamp], None] = lambda _passage, _stamp: None,
+) -> tuple[Gate, list[object]]:
     clock = ManualClock()
     journal, board = MemoryJournal(clock), FakeBoard()
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     alarms = AlarmDesk(journal, recorder, clock)
     wiring = DoorWiring(board, 1, 1, 2, False, not maglock)
-    task = DoorTask(GATE, wiring, clock, recorder, alarms, mode)
+    task = DoorTask(GATE, wiring, clock, recorder, alarms, mode, on_passed)
     gate = Gate(task, DoorTasks({GATE.id: task}), board, clock, journal)
     return gate, [task.run(), recorder.run(), alarms.run()]
 
@@ -108,14 +122,52 @@ async def test_a_board_that_does_not_answer_fails_the_unlock_and_nothing_is_clai
 
 
 async def test_a_lockdown_is_journaled_refuses_and_the_exit_still_opens(gate: Gate) -> None:
-    await gate.doors.set_mode(GATE.id, DoorMode.LOCKED_DOWN, GUARD)
+    assert await gate.task.order(ModeOrdered(DoorMode.LOCKED_DOWN, GUARD)) is Outcome.UNLOCKED
     assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.REFUSED
-    assert gate.doors.all_status()[0].mode is DoorMode.LOCKED_DOWN
+    assert gate.doors.status(GATE.id).mode is DoorMode.LOCKED_DOWN
     gate.task.post(ExitPressed())
     await gate.board.until(1, True)
     [changed] = await gate.journal.until(DoorModeChanged)
     assert isinstance(changed, DoorModeChanged)
     assert changed.cause == GUARD
+
+
+async def test_a_lockdown_that_the_lock_does_not_confirm_is_told(gate: Gate) -> None:
+    gate.board.broken = "board-1: no reply"
+    assert await gate.task.order(ModeOrdered(DoorMode.LOCKED_DOWN, GUARD)) is Outcome.FAILED
+    assert gate.doors.status(GATE.id).mode is DoorMode.LOCKED_DOWN
+
+
+async def test_a_locked_door_is_accessed_while_someone_passes(gate: Gate) -> None:
+    await gate.doors.unlock(GATE.id, GUARD)
+    assert gate.doors.status(GATE.id).mode is DoorMode.ACCESSED
+    await gate.clock.advance(GATE.unlock_s)
+    assert gate.doors.status(GATE.id).mode is DoorMode.LOCKED
+
+
+async def test_who_was_let_through_is_told_when_the_door_opens() -> None:
+    passed: list[tuple[Passage, Stamp]] = []
+    gate, tasks = build(on_passed=lambda passage, stamp: passed.append((passage, stamp)))
+    async with running(*tasks):
+        gate.task.post(ControllerBack())
+        gate.task.post(ContactChanged(False))
+        await gate.doors.unlock(GATE.id, GUARD, passage=WANG_IN)
+        await gate.clock.advance(2)
+        assert passed == []
+        gate.task.post(ContactChanged(True))
+        await gate.journal.until(DoorOpened)
+        assert passed == [(WANG_IN, gate.clock.now())]
+
+
+async def test_who_needs_longer_may_keep_the_door_open_longer(gate: Gate) -> None:
+    await gate.doors.unlock(GATE.id, GUARD, extra_held_s=10)
+    gate.task.post(ContactChanged(True))
+    await gate.clock.advance(GATE.held_s + 9)
+    assert gate.journal.of(AlarmRaised) == []
+    await gate.clock.advance(2)
+    [alarm] = await gate.journal.until(AlarmRaised)
+    assert isinstance(alarm, AlarmRaised)
+    assert (alarm.alarm, alarm.detail) == (AlarmKind.DOOR_HELD, "open longer than 40 s")
 
 
 async def test_a_magnetic_lock_is_released_by_taking_its_current() -> None:

@@ -70,7 +70,7 @@ class Post:
         return self.memory.situation(tap, point, DOOR, known or snapshot(), status)
 
     async def walk(self, person: PersonId, way: Direction = Direction.IN) -> None:
-        self.memory.passed(Passage(person, IN.id, 7, way), DOOR.id, self.clock.now())
+        self.memory.passed(DOOR.id, Passage(person, IN.id, 7, way), self.clock.now())
         await self.recorder.flushed()
 
 
@@ -112,7 +112,7 @@ async def test_entering_and_leaving_are_told_by_the_direction(post: Post) -> Non
 async def test_a_door_between_no_areas_keeps_no_book(post: Post) -> None:
     layout = SiteLayout({GATE.id: GATE})
     elsewhere = SiteMemory(layout, post.journal, post.recorder, post.signals)
-    elsewhere.passed(Passage(WANG.id, IN.id, 1, Direction.IN), GATE.id, post.clock.now())
+    elsewhere.passed(GATE.id, Passage(WANG.id, IN.id, 1, Direction.IN), post.clock.now())
     await post.recorder.flushed()
     assert await post.journal.whereabouts() == []
 

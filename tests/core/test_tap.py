@@ -28,8 +28,10 @@ from gatewayd.domain.model import (
     card,
 )
 from gatewayd.domain.ports import KeyPressed, Presented
+from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
-from gatewayd.tap import MAX_WAITING_TAPS, Site, TapPath
+from gatewayd.rulings import Rulings, Site
+from gatewayd.tap import MAX_WAITING_TAPS, TapPath
 from tests.clock import ManualClock
 from tests.domain.world import CARD, GATE, GATE_IN, SHANGHAI, snapshot
 from tests.fakes import (
@@ -69,7 +71,9 @@ def build(policy: FailPolicy = FailPolicy.SECURE) -> tuple[Gate, Recorder]:
     people = OneCardList(snapshot())
     door = replace(GATE, fail_policy=policy, commit_deadline_ms=10)
     site = Site({POINT.id: POINT}, {GATE.id: door}, SHANGHAI)
-    path = TapPath(site, people, journal, recorder, doors, pictures, signals, clock)
+    memory = SiteMemory(SiteLayout(site.doors), journal, recorder, signals)
+    rulings = Rulings(site, people, doors, memory, clock)
+    path = TapPath(rulings, memory, journal, recorder, doors, pictures, signals, clock)
     return Gate(path, clock, journal, doors, pictures, signals, people), recorder
 
 

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.devices import DeviceDesk
-from gatewayd.domain.door import ContactChanged, ControllerBack, ControllerLost, ExitPressed
+from gatewayd.domain.door import (
+    ContactChanged,
+    ControllerBack,
+    ControllerLost,
+    ExitPressed,
+    InputFaulted,
+    InputName,
+    LockReported,
+    TamperReported,
+)
 from gatewayd.domain.model import AccessPointId, DeviceId
 from gatewayd.domain.ports import InputChanged, KeyPressed, Malformed, Offline, Online, Presented
 from gatewayd.doors import DoorTask, DoorWiring
+from gatewayd.fire import FireInput
 from gatewayd.recorder import Recorder
-from gatewayd.wiring import ControllerSink, reader_sink
+from gatewayd.settings.model import Settings
+from gatewayd.wiring import (
+    ControllerSink,
+    door_wiring,
+    escape_doors,
+    fire_input,
+    reader_sink,
+)
 from tests.clock import ManualClock
 from tests.domain.world import CARD, GATE
 from tests.fakes import FakeBoard, MemoryJournal
@@ -50,7 +68,11 @@ def board(desk: DeviceDesk, *, active_means_open: bool) -> tuple[ControllerSink,
     clock = ManualClock()
     recorder = Recorder(MemoryJournal(clock), clock, lambda _failing, _why: None)
     alarms = AlarmDesk(MemoryJournal(clock), recorder, clock)
-    wiring = DoorWiring(FakeBoard(), 1, 1, 2, active_means_open, True)
+    wiring = DoorWiring(
+        FakeBoard(), 1, 1, 2, active_means_open, True,
+        lock_input=3, lock_active_means_locked=False,
+        tamper_input=4, tamper_active_means_tampered=False,
+    )  # fmt: skip
     door, seen = DoorTask(GATE, wiring, clock, recorder, alarms), list[object]()
     door.post = seen.append  # type: ignore[method-assign,assignment]  # its inbox, looked into
     return ControllerSink(BOARD, [door], desk), seen
@@ -76,7 +98,8 @@ def test_contacts_are_read_as_they_are_wired(desk: DeviceDesk, active_means_open
     sink(InputChanged(7, True, now))
     sink(Malformed("CRC"))
     sink(Offline("no reply"))
-    assert seen == [ControllerBack(), ContactChanged(active_means_open), ControllerLost()]
+    well = InputFaulted(InputName.CONTACT, "")
+    assert seen == [ControllerBack(), well, ContactChanged(active_means_open), ControllerLost()]
 
 
 def test_only_a_press_that_was_seen_to_begin_opens(desk: DeviceDesk) -> None:
@@ -92,3 +115,76 @@ def test_only_a_press_that_was_seen_to_begin_opens(desk: DeviceDesk) -> None:
     sink(Online())
     sink(InputChanged(2, True, now))
     assert seen.count(ExitPressed()) == 1
+
+
+def test_the_lock_and_the_tamper_loop_are_read_as_they_are_wired(desk: DeviceDesk) -> None:
+    sink, seen = board(desk, active_means_open=True)
+    now = ManualClock().now()
+    for terminal, active in ((3, True), (3, False), (4, True), (4, False)):
+        sink(InputChanged(terminal, active, now))
+    assert [said for said in seen if not isinstance(said, InputFaulted)] == [
+        LockReported(False),
+        LockReported(True),
+        TamperReported(False),
+        TamperReported(True),
+    ]
+
+
+def test_a_line_at_fault_is_told_and_moves_nothing(desk: DeviceDesk) -> None:
+    sink, seen = board(desk, active_means_open=True)
+    now = ManualClock().now()
+    sink(InputChanged(2, False, now))
+    sink(InputChanged(2, True, now, "short"))
+    sink(InputChanged(1, True, now, "open"))
+    sink(InputChanged(3, True, now, "open"))
+    assert ExitPressed() not in seen
+    assert seen[1:] == [
+        InputFaulted(InputName.EXIT, "short"),
+        InputFaulted(InputName.CONTACT, "open"),
+        ContactChanged(None),
+        InputFaulted(InputName.LOCK, "open"),
+        LockReported(None),
+    ]
+
+
+def test_a_button_whose_line_is_mended_while_pressed_opens_nothing(desk: DeviceDesk) -> None:
+    sink, seen = board(desk, active_means_open=True)
+    now = ManualClock().now()
+    for active, fault in ((False, ""), (True, "short"), (True, ""), (False, "")):
+        sink(InputChanged(2, active, now, fault))  # type: ignore[arg-type]  # one of the literals
+    assert ExitPressed() not in seen
+    sink(InputChanged(2, True, now))
+    assert seen.count(ExitPressed()) == 1
+
+
+def test_every_input_is_told_to_who_asks_for_it_too(desk: DeviceDesk) -> None:
+    sink, _ = board(desk, active_means_open=True)
+    heard: list[InputChanged] = []
+    sink.on_input = heard.append
+    event = InputChanged(8, False, ManualClock().now())
+    sink(event)
+    assert heard == [event]
+
+
+def test_the_settings_say_which_terminal_is_what() -> None:
+    site = {
+        "site": {"id": "s", "name": "S", "gateway": "g"},
+        "storage": {"directory": Path("data")},
+        "door": [
+            {
+                "id": "gate", "name": "Gate", "controller": "board", "relay": 1, "escape": True,
+                "contact_input": 1, "lock_input": 3, "lock_active_means": "unlocked",
+                "tamper_input": 4, "tamper_active_means": "normal",
+            },
+            {"id": "side", "name": "Side", "controller": "board", "relay": 2},
+        ],
+        "fire": {"controller": "board", "input": 8},
+    }  # fmt: skip
+    settings = Settings.model_validate(site)
+    controller = FakeBoard()
+    assert door_wiring(settings.door[0], controller) == DoorWiring(
+        controller, 1, 1, None, False, True, 3, False, 4, False
+    )
+    assert fire_input(settings) == FireInput(DeviceId("board"), 8, active_means_fire=False)
+    assert escape_doors(settings) == ("gate",)
+    assert fire_input(settings.model_copy(update={"fire": None})) is None

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.events import Cause, Event, Outcome
-from gatewayd.domain.model import AlarmKind, DoorId, DoorMode
-from gatewayd.domain.ports import DoorStatus
+from gatewayd.domain.model import AlarmKind, DoorId, DoorMode, Passage
+from gatewayd.domain.ports import DoorStatus, JournalError
 from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN, WHITELIST_DOMAIN, CentralKeys
 from gatewayd.recorder import Recorder
 from gatewayd.store.journal import JournalStore
@@ -83,6 +83,7 @@ class TwoDoors:
         self.modes = {GATE: DoorMode.LOCKED, SIDE: DoorMode.LOCKED}
         self.moved: list[tuple[str, str, Cause]] = []
         self.outcome = Outcome.UNLOCKED
+        self.refuse_at: DoorId | None = None  # the journal does, for this one
 
     def status(self, door_id: DoorId) -> DoorStatus:
         return DoorStatus(door_id, "secure", self.modes[door_id], False, False, True, False)
@@ -90,16 +91,40 @@ class TwoDoors:
     def all_status(self) -> list[DoorStatus]:
         return [self.status(door) for door in self.modes]
 
-    async def unlock(self, door_id: DoorId, cause: Cause, unlock_s: float | None = None) -> Outcome:
+    async def unlock(
+        self,
+        door_id: DoorId,
+        cause: Cause,
+        unlock_s: float | None = None,
+        *,
+        passage: Passage | None = None,
+        extra_held_s: float = 0.0,
+    ) -> Outcome:
         self.status(door_id)
         self.moved.append((door_id, "unlock", cause))
         return self.outcome
 
-    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+    async def set_mode(
+        self, door_id: DoorId, mode: DoorMode, cause: Cause, *, until_ms: int | None = None
+    ) -> Outcome:
         self.status(door_id)
-        self.modes[door_id] = mode
-        self.moved.append((door_id, mode.value, cause))
+        if self.refuse_at == door_id:
+            raise JournalError("journal.db: disk full")
+        if self.modes[door_id] is not mode:
+            self.modes[door_id] = mode
+            self.moved.append((door_id, mode.value, cause))
         return self.outcome
+
+    async def withdraw(self, door_id: DoorId, cause: Cause) -> Outcome:
+        return await self.set_mode(door_id, DoorMode.LOCKED, cause)
+
+    async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
+        if self.modes[door_id] is not DoorMode.LOCKED_DOWN:
+            return self.outcome
+        return await self.set_mode(door_id, DoorMode.LOCKED, cause)
+
+    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+        return await self.set_mode(door_id, mode, cause)
 
 
 @dataclass

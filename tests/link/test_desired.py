@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gatewayd.domain.model import DoorMode
+from gatewayd.domain.model import DoorId, DoorMode
 from gatewayd.domain.ports import JournalError
 from tests.link.broker import Centre
 from tests.link.desk import Desk, desk
@@ -29,9 +29,24 @@ async def want(at: Desk, rev: int, mode: str = "LockedDown", **more: Any) -> Non
 async def test_a_lockdown_is_applied_journaled_and_reported(at: Desk) -> None:
     await want(at, 4)
     assert at.doors.mode is DoorMode.LOCKED_DOWN
-    assert await at.journal.door_modes() == {"main-gate": DoorMode.LOCKED_DOWN}
+    [order] = (await at.journal.mode_orders())[DoorId("main-gate")].values()
+    assert (order.mode, order.cause.ref) == (DoorMode.LOCKED_DOWN, "desired 4")
     assert await at.kinds() == ["desired.applied"]
     assert at.sent == [{"rev": 4, "doors": {"main-gate": "LockedDown"}, "rejected": {}}]
+
+
+@pytest.mark.parametrize("mode", ["Unlocked", "Blocked", "LockedOpen", "Locked"])
+async def test_every_mode_that_lasts_may_be_wanted(at: Desk, mode: str) -> None:
+    await want(at, 4, mode)
+    assert at.sent[-1]["doors"] == {"main-gate": mode}
+
+
+async def test_a_passage_is_no_mode_to_want_and_none_to_report(at: Desk) -> None:
+    await want(at, 4, "Accessed")
+    assert "main-gate" in at.sent[-1]["rejected"]
+    at.doors.mode = DoorMode.ACCESSED
+    await at.desired.report()
+    assert at.sent[-1]["doors"] == {"main-gate": "Locked"}
 
 
 async def test_an_older_or_equal_revision_changes_nothing(at: Desk) -> None:

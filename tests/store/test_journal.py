@@ -24,7 +24,7 @@ from gatewayd.domain.events import (
     CommandAccepted,
     CommandDone,
     DesiredApplied,
-    DoorModeChanged,
+    DoorModeOrdered,
     PictureStored,
     Stream,
 )
@@ -33,9 +33,11 @@ from gatewayd.domain.model import (
     CameraId,
     DoorId,
     DoorMode,
+    ModeSlot,
     Priority,
     card,
 )
+from gatewayd.domain.modes import ModeOrder, OrderKey
 from gatewayd.domain.ports import JournalEntry, JournalError
 from gatewayd.store import journal as module
 from gatewayd.store import journal_reader, sqlite
@@ -156,22 +158,28 @@ async def test_open_alarms_door_modes_commands_and_pictures_are_derived(
     journal: JournalStore,
 ) -> None:
     cause = Cause(CauseKind.SYSTEM)
-    gate = DoorId("main-gate")
+    gate, side = DoorId("main-gate"), DoorId("side-door")
     for event in (
         raised("open"),
         raised("done"),
         AlarmAcknowledged("done", "main-gate", "li"),
         AlarmCleared("done", "main-gate"),
         AlarmAcknowledged("open", "main-gate", "li"),
-        DoorModeChanged(gate, DoorMode.LOCKED_DOWN, DoorMode.LOCKED, cause),
+        DoorModeOrdered(gate, ModeSlot.OPERATOR, DoorMode.BLOCKED, 5, cause),
         CommandAccepted("c-1", "centre", 41, "open", "main-gate"),
-        DesiredApplied(4, "centre", ((DoorId("side-door"), DoorMode.LOCKED),)),
+        DesiredApplied(4, "centre", ((side, DoorMode.LOCKED_DOWN),)),
         PictureStored(1, CameraId("cam"), "a/b.jpg", "00", 9, 40),
     ):
         await journal.append(event)
     assert [e.seq for e in await journal.alarm_events()] == [1, 5]
-    modes = {gate: DoorMode.LOCKED_DOWN, DoorId("side-door"): DoorMode.LOCKED}
-    assert await journal.door_modes() == modes
+    assert await journal.mode_orders() == {
+        gate: {OrderKey(ModeSlot.OPERATOR): ModeOrder(DoorMode.BLOCKED, cause, 5)},
+        side: {
+            OrderKey(ModeSlot.CENTRE, lockdown=True): ModeOrder(
+                DoorMode.LOCKED_DOWN, Cause(CauseKind.CENTRE, "desired 4")
+            )
+        },
+    }
     assert [c.command_id for c in await journal.unfinished_commands()] == ["c-1"]
     await journal.append(CommandDone("c-1", "open", "main-gate", "done"))
     command = await journal.command("c-1")
@@ -399,7 +407,8 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     path = tmp_path / "journal.db"
     async with (await opened(path)).running() as store:
         await store.append(closed())
-    steps = [*sqlite.migrations("journal"), (2, "CREATE TABLE more (a); CREATE TABLE event (b);")]
+    known = sqlite.migrations("journal")
+    steps = [*known, (len(known) + 1, "CREATE TABLE more (a); CREATE TABLE event (b);")]
     monkeypatch.setattr(sqlite, "migrations", lambda _name: steps)
     with pytest.raises(JournalError, match="table event already exists"):
         await opened(path)

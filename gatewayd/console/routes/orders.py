@@ -1,4 +1,4 @@
-"""Doors and alarms: what stands, and the orders an operator may give.
+"""Doors and alarms: what stands, and the orders to open a door or to take an alarm.
 
 An order is journaled before anything moves, carried out once per Idempotency-Key, and answered
 with what came of it. Must not decide whether a door may open: its mode does, behind the port.
@@ -7,57 +7,35 @@ with what came of it. Must not decide whether a door may open: its mode does, be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Path
 
-from gatewayd.console.auth import SignedIn
 from gatewayd.console.context import Console, ConsoleDep, Who
 from gatewayd.console.models import (
     AlarmList,
     AlarmView,
     DoorList,
-    DoorOutcome,
-    ModeResult,
     Note,
     Order,
     OrderResult,
 )
 from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
+from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, key_of, silent
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import (
     AlarmAcknowledged,
     Cause,
     CauseKind,
     OperatorOrdered,
-    Outcome,
 )
-from gatewayd.domain.model import DoorId, DoorMode
-from gatewayd.domain.ports import JournalError
+from gatewayd.domain.model import DoorId
 
 router = APIRouter(prefix=PREFIX)
 
 DOOR_TIMEOUT_S = 10.0  # the door's own time-out is 2 s; this one only ends a wait that has no end
 RECENT_ACKNOWLEDGEMENTS = 200
-ALL_DOORS = "*"
-
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{8,64}$",
-        description="Required: new for each order; the same again returns the first result.",
-    ),
-]
-_ORDER_ERRORS = (
-    "idempotency-key-missing",
-    "foreign-origin",
-    "idempotency-key-reused",
-    "journal-unavailable",
-    "interrupted",
-)
 
 
 # ----------------------------------------------------------------------------------- doors
@@ -69,48 +47,10 @@ async def doors(_who: Who, console: ConsoleDep) -> DoorList:
 
 
 @router.post(
-    "/doors/lockdown",
-    summary="Lock every door down",
-    tags=["doors"],
-    responses=responses(*_ORDER_ERRORS, "door-silent", body=True),
-)
-async def lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None) -> ModeResult:
-    """No card and no order opens a door until the lockdown is lifted; the exit buttons still do."""
-
-    async def act() -> ModeResult:
-        every = [status.door_id for status in console.deps.doors.all_status()]
-        return await _set_modes(console, who, order.reason, "lockdown", every)
-
-    return await console.repeats.once(
-        who.session.id, _key(key), f"lockdown {order}", ModeResult, act
-    )
-
-
-@router.post(
-    "/doors/lift-lockdown",
-    summary="Lift the lockdown",
-    tags=["doors"],
-    responses=responses(*_ORDER_ERRORS, "door-silent", body=True),
-)
-async def lift_lockdown(order: Order, who: Who, console: ConsoleDep, key: Key = None) -> ModeResult:
-    """The doors that are locked down are locked as usual again; others stay as they are."""
-
-    async def act() -> ModeResult:
-        down = [
-            status.door_id
-            for status in console.deps.doors.all_status()
-            if status.mode is DoorMode.LOCKED_DOWN
-        ]
-        return await _set_modes(console, who, order.reason, "lift_lockdown", down)
-
-    return await console.repeats.once(who.session.id, _key(key), f"lift {order}", ModeResult, act)
-
-
-@router.post(
     "/doors/{door_id}/unlock",
     summary="Open one door for one passage",
     tags=["doors"],
-    responses=responses(*_ORDER_ERRORS, "no-such-door", "door-silent", body=True),
+    responses=responses(*ORDER_ERRORS, "no-such-door", "door-silent", body=True),
 )
 async def unlock(
     door_id: Annotated[str, Path(max_length=32)],
@@ -119,7 +59,8 @@ async def unlock(
     console: ConsoleDep,
     key: Key = None,
 ) -> OrderResult:
-    """Unlocks for the door's own time. `refused`: its mode forbids it; `failed`: unconfirmed."""
+    """Unlocks for the door's own time. `refused`: its mode forbids it; `interlocked`: another door
+    of its interlock must close first; `failed`: unconfirmed."""
     if door_id not in console.views.doors:
         raise ProblemError("no-such-door", f"the settings have no door {door_id!r}")
 
@@ -131,45 +72,11 @@ async def unlock(
             async with asyncio.timeout(DOOR_TIMEOUT_S):
                 outcome = await console.deps.doors.unlock(DoorId(door_id), cause)
         except TimeoutError:
-            raise _silent(door_id) from None
+            raise silent(door_id) from None
         return OrderResult(seq=seq, outcome=outcome)
 
     what = f"open {door_id} {order}"
-    return await console.repeats.once(who.session.id, _key(key), what, OrderResult, act)
-
-
-async def _set_modes(
-    console: Console, who: SignedIn, reason: str, action: str, door_ids: Sequence[DoorId]
-) -> ModeResult:
-    """One order in the journal, then all doors at once: a lockdown must not go door by door."""
-    name = who.operator.name
-    mode = DoorMode.LOCKED_DOWN if action == "lockdown" else DoorMode.LOCKED
-    seq = await console.deps.journal.append(OperatorOrdered(name, action, ALL_DOORS, reason))
-    cause = Cause(CauseKind.OPERATOR, name, reason)
-
-    async def one(door_id: DoorId) -> DoorOutcome:
-        try:
-            outcome = await console.deps.doors.set_mode(door_id, mode, cause)
-        except JournalError:
-            outcome = Outcome.FAILED
-        return DoorOutcome(door_id=door_id, outcome=outcome)
-
-    try:
-        async with asyncio.timeout(DOOR_TIMEOUT_S), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(d), name=f"{action} {d}") for d in door_ids]
-    except TimeoutError:
-        raise _silent(ALL_DOORS) from None
-    return ModeResult(seq=seq, doors=[task.result() for task in tasks])
-
-
-def _silent(door_id: str) -> ProblemError:
-    return ProblemError("door-silent", f"look at door {door_id} before you repeat the order")
-
-
-def _key(key: str | None) -> str:
-    if key is None:
-        raise ProblemError("idempotency-key-missing", "send a new Idempotency-Key with each order")
-    return key
+    return await console.repeats.once(who.session.id, key_of(key), what, OrderResult, act)
 
 
 # ---------------------------------------------------------------------------------- alarms
@@ -189,7 +96,7 @@ async def alarms(_who: Who, console: ConsoleDep) -> AlarmList:
     "/alarms/{alarm_id}/acknowledge",
     summary="Take an alarm",
     tags=["alarms"],
-    responses=responses(*_ORDER_ERRORS, "no-such-alarm", "already-acknowledged", body=True),
+    responses=responses(*ORDER_ERRORS, "no-such-alarm", "already-acknowledged", body=True),
 )
 async def acknowledge(
     alarm_id: Annotated[str, Path(max_length=64)],
@@ -205,7 +112,7 @@ async def acknowledge(
         return (await console.views.alarms(lambda: [alarm]))[0]
 
     what = f"acknowledge {alarm_id} {note}"
-    return await console.repeats.once(who.session.id, _key(key), what, AlarmView, act)
+    return await console.repeats.once(who.session.id, key_of(key), what, AlarmView, act)
 
 
 async def _acknowledge(console: Console, alarm_id: str, name: str, note: str) -> OpenAlarm:

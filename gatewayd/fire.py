@@ -1,0 +1,125 @@
+"""The fire input: frees the escape doors at once and keeps them free until a person resets it.
+
+Owns whether there is a fire. Must not move a lock: the mode desk has the doors follow. The loss or
+the return of the board's line is no fire and ends none; only what the input says counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gatewayd.alarms import AlarmDesk
+from gatewayd.domain.events import Cause, FireDetected, FireReset
+from gatewayd.domain.model import AlarmKind, DeviceId, DoorId
+from gatewayd.domain.modes import fire_order
+from gatewayd.domain.ports import FireAnswer, InputChanged, Journal
+from gatewayd.modes import ModeDesk
+from gatewayd.recorder import Recorder
+
+ABOUT = "fire"  # what its alarms and events are about
+
+
+@dataclass(frozen=True, slots=True)
+class FireInput:
+    """Where the fire panel's contact is wired.
+
+    With `active_means_fire` False the panel holds the contact while all is well, and whatever is
+    not "well" is a fire: the panel's word, its lost power, a cut or shorted wire. With True a fault
+    of the wire is only an alarm, and without a supervised input not even that.
+    """
+
+    controller_id: DeviceId
+    input: int
+    active_means_fire: bool
+
+    def says_fire(self, event: InputChanged) -> bool:
+        if event.fault:
+            return not self.active_means_fire
+        return event.active is self.active_means_fire
+
+
+class FireDesk:
+    """Implements `gatewayd.domain.ports.Fire`."""
+
+    def __init__(
+        self,
+        wired: FireInput | None,
+        escape_doors: Sequence[DoorId],
+        modes: ModeDesk,
+        journal: Journal,
+        recorder: Recorder,
+        alarms: AlarmDesk,
+    ) -> None:
+        """A fire from before the restart goes on: the mode desk has kept its doors. `wired` None:
+        the settings have no fire input (any more)."""
+        self._wired = wired
+        self._escape_doors = tuple(escape_doors)
+        self._modes = modes
+        self._journal = journal
+        self._recorder = recorder
+        self._alarms = alarms
+        self._said_fire = False  # by the input, the last time that it was heard
+        self._faulty: bool | None = None
+        self._on = bool(modes.fire_at())
+        if self._on:
+            self._go_on()
+
+    @property
+    def on(self) -> bool:
+        return self._on
+
+    def input_changed(self, event: InputChanged) -> None:
+        """What the board told of one of its inputs; others than the fire panel's are not heeded."""
+        if self._wired is None or event.input != self._wired.input:
+            return
+        self._tell_fault(event.fault)
+        self._said_fire = self._wired.says_fire(event)
+        if self._said_fire and not self._on:
+            self._begin(self._wired)
+
+    def _begin(self, wired: FireInput) -> None:
+        """The doors first. The recorder tries until the journal has it."""
+        self._on = True
+        event = FireDetected(wired.controller_id, wired.input, self._escape_doors)
+        self._modes.free_for_fire(self._escape_doors, fire_order(event))
+        self._recorder.record(event)
+        self._alarm()
+
+    async def reset(self, cause: Cause) -> FireAnswer:
+        if not self._on:
+            return FireAnswer.NO_FIRE
+        if self._input_says_fire():
+            return FireAnswer.STILL_ON
+        await self._recorder.in_order()
+        await self._journal.append(FireReset(cause))
+        self._on = False
+        if self._wired is not None and self._input_says_fire():  # again, while the disk wrote
+            self._begin(self._wired)
+            return FireAnswer.STILL_ON
+        self._modes.end_fire()
+        self._alarms.signal(AlarmKind.FIRE, ABOUT, active=False)
+        return FireAnswer.RESET
+
+    def _go_on(self) -> None:
+        """After a restart; a door that has become an escape door since is freed as well."""
+        new = [door for door in self._escape_doors if door not in self._modes.fire_at()]
+        if self._wired is not None and new:
+            event = FireDetected(self._wired.controller_id, self._wired.input, tuple(new))
+            self._modes.free_for_fire(new, fire_order(event))
+            self._recorder.record(event)
+        self._alarm()
+
+    def _input_says_fire(self) -> bool:
+        return self._said_fire
+
+    def _alarm(self) -> None:
+        detail = f"{len(self._escape_doors)} escape doors are free until the fire is reset"
+        self._alarms.signal(AlarmKind.FIRE, ABOUT, active=True, detail=detail)
+
+    def _tell_fault(self, fault: str) -> None:
+        faulty = bool(fault)
+        if faulty is not self._faulty:
+            detail = f"the fire panel's line: {fault}" if faulty else ""
+            self._alarms.signal(AlarmKind.INPUT_FAULT, ABOUT, active=faulty, detail=detail)
+        self._faulty = faulty
