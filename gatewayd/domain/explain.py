@@ -120,17 +120,27 @@ def _mended(asked: _Asked) -> tuple[Remedy, ...]:
 
 
 def _joined(first: Remedy, rest: tuple[Remedy, ...]) -> tuple[Remedy, ...]:
-    """The same change may be asked for again and more of it: then that counts."""
+    """The same change may be asked for again and more of it: then that counts. Whoever has to wait
+    anyway waits for the hours as well, and needs no level for them."""
+    if first.change == "come_after":
+        rest = tuple(_wait_for(remedy) for remedy in rest)
     return rest if any(remedy.change == first.change for remedy in rest) else (first, *rest)
 
 
+def _wait_for(remedy: Remedy) -> Remedy:
+    if remedy.change != "come_after_or_hold_level":
+        return remedy
+    return Remedy("come_after", remedy.facts[:1])
+
+
 def _least(plans: list[tuple[Remedy, ...]]) -> tuple[Remedy, ...]:
-    """The plan with the fewest changes. Waiting or a level, where all else is alike, is one: either
-    will do."""
+    """The plan with the fewest changes. To wait or to hold a level, where all else is alike, is
+    one: either will do."""
     best = min(plans, key=len)
-    if len(plans) == 2 and plans[0][1:] == plans[1][1:]:
-        (_, after_s), (_, level_id) = plans[0][0].facts[0], plans[1][0].facts[0]
-        return _remedy("come_after_or_hold_level", after_s, level_id), *best[1:]
+    firsts = [plan[0].change for plan in plans]
+    if firsts == ["come_after", "hold_level"] and plans[0][1:] == plans[1][1:]:
+        facts = (*plans[0][0].facts, *plans[1][0].facts)
+        return Remedy("come_after_or_hold_level", facts), *best[1:]
     return best
 
 
@@ -263,12 +273,16 @@ def _add_level(asked: _Asked, deny: Deny) -> list[Mend]:
 
 
 def _open_hours(asked: _Asked, deny: Deny) -> list[Mend]:
-    """To wait until a level opens that is held, or to hold one that is open now."""
-    if deny.reason is Reason.CLOCK_UNTRUSTED:
-        return _set_clock(asked, deny)
+    """To wait until a level opens that is held, or to hold one that is open now; a clock that can't
+    be trusted is set right, where that is any use."""
     held = case_of(asked.request, asked.snapshot, asked.now).levels
-    opens_s = _openings(asked, held)
-    mends = [_come_after(asked, min(opens_s.values()))] if opens_s else []
+    mends = []
+    if deny.reason is Reason.CLOCK_UNTRUSTED:
+        local = asked.now.local
+        if _openings(asked, held) or first_open(asked.levels, asked.snapshot, local):
+            mends += _set_clock(asked, deny)
+    elif opens_s := _openings(asked, held):
+        mends.append(_come_after(asked, min(opens_s.values())))
     if level := _open_level(asked):
         mends.append(_hold(asked, level))
     return mends or [_new_level(asked)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatewayd.domain import credential_rules, path_rules, place_rules
+from gatewayd.domain import credential_rules, place_rules
 from gatewayd.domain.credential_rules import (
     clock_believable,
     credential_active,
@@ -75,7 +75,7 @@ _FAIL = RuleResult.FAIL  # an enum's member is looked up slowly, and this is ask
 # All that the rules can say: each has its text in every language, and its place in the reference.
 SENTENCES: tuple[Sentence, ...] = tuple(
     said
-    for room in (credential_rules, place_rules, path_rules)
+    for room in (credential_rules, place_rules)
     for said in vars(room).values()
     if isinstance(said, Sentence)
 )

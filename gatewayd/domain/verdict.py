@@ -78,11 +78,6 @@ def _line_of(sentence: Sentence) -> Callable[..., RuleTrace]:
             raise ValueError(f"{rule}.{saw} has more than three blanks")
 
 
-# What the tap's path says where no rule can decide.
-LIST_UNREADABLE = Sentence("whitelist_readable", "unreadable", (), Reason.WHITELIST_UNAVAILABLE)
-NOT_DURABLE = Sentence("journal_durable", "late", (), Reason.JOURNAL_UNAVAILABLE)
-
-
 class Case(NamedTuple):
     """All that a rule may look at; made by `case_of`. A tuple, because it is made for each decision
     and a frozen dataclass takes three times as long.

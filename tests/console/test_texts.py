@@ -12,6 +12,7 @@ import pytest
 from gatewayd.console import static_folder
 from gatewayd.console.problems import PROBLEMS
 from gatewayd.console.texts import LANGUAGES, Texts
+from gatewayd.domain import path_rules
 from gatewayd.domain.door import Phase
 from gatewayd.domain.events import Outcome
 from gatewayd.domain.explain import CHANGES
@@ -25,14 +26,13 @@ from gatewayd.domain.model import (
     RuleResult,
 )
 from gatewayd.domain.policy import SENTENCES
-from gatewayd.domain.verdict import LIST_UNREADABLE, NOT_DURABLE
 from gatewayd.store.operators import Role
 
 STATIC = static_folder()
 TEXTS = Texts.load().by_language
 SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
 PAGES = sorted((STATIC.parent / "templates").glob("*.html"))
-SAID = (*SENTENCES, LIST_UNREADABLE, NOT_DURABLE)
+SAID = (*SENTENCES, *path_rules.SENTENCES)
 # Codes whose texts the page asks for by a key that it puts together.
 NEEDED = {
     *(f"reason.{code}" for code in Reason),

@@ -227,7 +227,9 @@ async def test_a_tap_whose_turn_comes_too_late_opens_nothing_and_says_whose_it_w
     assert isinstance(denied, AccessDenied)
     assert (denied.reason, denied.person_id) == (Reason.TAP_TOO_OLD, "p-17")
     assert denied.detail == (("seconds", "73"),)
-    assert denied.trace[-1] == RuleTrace("tap_in_time", "waited 73 s", RuleResult.FAIL)
+    assert denied.trace[-1] == RuleTrace(
+        "tap_in_time", "waited", RuleResult.FAIL, (("seconds", "73"),)
+    )
     assert gate.doors.unlocks == []
 
 

@@ -142,6 +142,20 @@ def test_a_box_that_lost_its_time_is_set_right_first() -> None:
     assert codes(remedies(ask(), nothing, LOST_CLOCK, (RESIDENTS, CLEANERS))) == ["hold_level"]
 
 
+def test_a_clock_is_not_set_right_where_that_is_no_use() -> None:
+    closed = AccessLevel(LevelId("closed"), "Closed", frozenset({GATE.id}), NEVER.id)
+    held = replace(snapshot(closed), schedules=dict(SCHEDULES))
+    assert codes(remedies(ask(), held, LOST_CLOCK)) == ["new_level"]
+    assert codes(remedies(ask(), snapshot(CLEANERS), LOST_CLOCK, (RESIDENTS,))) == ["hold_level"]
+
+
+def test_whoever_waits_for_their_card_waits_for_the_hours_as_well() -> None:
+    begins = snapshot(CLEANERS, credential_record=record(valid_from_s=LATE.wall_s + 60))
+    assert remedies(ask(), begins, LATE, (RESIDENTS,)) == (
+        Remedy("come_after", (("after_s", str(MORNING_S)),)),
+    )
+
+
 @pytest.mark.parametrize(
     ("verification", "check", "pin", "change"),
     [
@@ -322,22 +336,25 @@ def granted(asked: Asked) -> bool:
     return isinstance(decide(asked.request, asked.snapshot, asked.now), Grant)
 
 
-@settings(max_examples=200)
-@given(st.randoms(use_true_random=False))
-def test_what_is_named_is_enough_and_none_of_it_is_idle(rng: Random) -> None:
-    asked = any_asked(rng)
+def prove(asked: Asked) -> tuple[Remedy, ...]:
+    """What is named is enough, and with any of it left out it is not."""
     found = remedies(asked.request, asked.snapshot, asked.now, asked.levels)
     assert all(granted(after) for after in carried_out(asked, found))
     for fewer in combinations(found, len(found) - 1) if found else ():
         if ("add_credential" in codes(found)) == ("add_credential" in codes(fewer)):
             assert not any(granted(after) for after in carried_out(asked, fewer))
+    return found
 
 
-def test_it_stays_so_over_many_questions() -> None:
+@settings(max_examples=200)
+@given(st.randoms(use_true_random=False))
+def test_what_is_named_is_enough_and_none_of_it_is_idle(rng: Random) -> None:
+    prove(any_asked(rng))
+
+
+def test_it_stays_so_over_many_questions_and_every_change_is_named() -> None:
     rng, named = Random(11), dict[str, tuple[str, ...]]()
     for _ in range(4_000):
-        asked = any_asked(rng)
-        found = remedies(asked.request, asked.snapshot, asked.now, asked.levels)
+        found = prove(any_asked(rng))
         named |= {remedy.change: tuple(name for name, _ in remedy.facts) for remedy in found}
-        assert all(granted(after) for after in carried_out(asked, found))
     assert named == CHANGES
