@@ -14,17 +14,28 @@ import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewayd.domain.model import Credential, Person, PersonId, Snapshot
+from gatewayd.domain.model import (
+    AccessLevel,
+    Credential,
+    HolidayCalendar,
+    LevelId,
+    Person,
+    PersonId,
+    Schedule,
+    ScheduleId,
+    Snapshot,
+)
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
 from gatewayd.store.durable import sync_folder, write_whole
 from gatewayd.store.staging import Staging
 from gatewayd.store.whitelist_records import WhitelistDataError
 from gatewayd.store.whitelist_revision import OpenRevision, open_revision
+from gatewayd.store.whitelist_rules import Rules, no_rules
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +181,22 @@ class WhitelistStore:
         """Those of the ids that the list has. Raises as `person`."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
+
+    def levels(self) -> Mapping[LevelId, AccessLevel]:
+        """All of the revision, with the doors of their groups. Raises WhitelistReadError."""
+        return self._rules().levels
+
+    def schedules(self) -> Mapping[ScheduleId, Schedule]:
+        """All of the revision. Raises WhitelistReadError."""
+        return self._rules().schedules
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]:
+        """All of the revision. Raises WhitelistReadError."""
+        return self._rules().calendars
+
+    def _rules(self) -> Rules:
+        current = self._readable()
+        return no_rules() if current is None else current.rules
 
     def _readable(self) -> OpenRevision | None:
         if self._current is None and self._fault is not None:

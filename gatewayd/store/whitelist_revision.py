@@ -5,8 +5,9 @@ Which revision decides is `gatewayd.store.whitelist`; who builds its file, `whit
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +16,26 @@ from gatewayd.domain.model import (
     Credential,
     CredentialRecord,
     CredentialStatus,
-    DoorId,
-    HolidayCalendar,
     LevelId,
     Person,
     PersonId,
-    Schedule,
-    ScheduleId,
     Snapshot,
 )
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
-from gatewayd.store.whitelist_records import (
-    CalendarRecord,
-    LevelRecord,
-    ScheduleRecord,
-    intervals,
-)
+from gatewayd.store.whitelist_rules import Rules, read_rules
 
 CACHE_KB = 2_000  # a look-up touches three pages; the operating system caches the rest
 _MAX_LEVEL_SETS = 10_000  # different combinations of levels kept resolved; past it, begun anew
-_LOOKUP = """SELECT c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
-    p.unit, p.room, p.phone, p.photo, p.levels
+_LOOKUP = """SELECT p.id, p.name, p.role, p.building, p.unit, p.room, p.phone, p.photo, p.levels,
+    p.more, c.status, c.valid_from, c.valid_until, c.more
     FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ? AND c.key = ?"""
-_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels
+_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels, more
     FROM person WHERE id = ?"""
+_LEVELS = 8  # the column with a person's levels; those before it are Person's first fields
+_DAMAGE = (KeyError, AttributeError, TypeError, ValueError)  # what rows with holes lead to
 _STATUS = {str(status): status for status in CredentialStatus}
 _LevelSet = tuple[tuple[LevelId, ...], tuple[AccessLevel, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """The small tables of a revision, parsed once."""
-
-    levels: dict[LevelId, AccessLevel]
-    schedules: dict[ScheduleId, Schedule]
-    calendars: dict[str, HolidayCalendar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +46,7 @@ class OpenRevision:
     database: sqlite3.Connection
     revision: int
     credentials: int
-    rules: _Rules
+    rules: Rules
     level_sets: dict[str, _LevelSet] = field(default_factory=dict)
 
     def snapshot(self, credential: Credential) -> Snapshot:
@@ -69,15 +54,17 @@ class OpenRevision:
         row = self._one(_LOOKUP, whitelist_file.credential_id(key), key)
         if row is None:
             return Snapshot(self.revision, None)
-        status, valid_from, valid_until, *person_row = row
         rules = self.rules
         try:
-            person = self._person_of(person_row)
-            levels = self._level_set(person_row[-1])[1]
+            level_ids, levels = self._level_set(row[_LEVELS])
+            person = _person_of(row[:_LEVELS], level_ids, row[_LEVELS + 1])
+            status, valid_from, valid_until, more = row[_LEVELS + 2 :]
             record = CredentialRecord(
                 credential, person.id, _STATUS[status], valid_from, valid_until
             )
-        except (KeyError, AttributeError) as error:
+            if more:
+                record = replace(record, **json.loads(more))
+        except _DAMAGE as error:
             raise self._damaged("a credential's person or level") from error
         return Snapshot(self.revision, record, person, levels, rules.schedules, rules.calendars)
 
@@ -86,8 +73,8 @@ class OpenRevision:
         if row is None:
             return None
         try:
-            return self._person_of(row)
-        except (KeyError, AttributeError) as error:
+            return _person_of(row[:_LEVELS], self._level_set(row[_LEVELS])[0], row[-1])
+        except _DAMAGE as error:
             raise self._damaged("a person's level") from error
 
     def begin_again(self) -> None:
@@ -102,12 +89,6 @@ class OpenRevision:
             return self.database.execute(sql, values).fetchone()
         except sqlite3.Error as error:
             raise WhitelistReadError(f"{self.path}: look-up: {error}") from error
-
-    def _person_of(self, row: Any) -> Person:  # noqa: ANN401  # a row
-        """Raises AttributeError or KeyError for a person that the file has lost, or a level."""
-        person_id, name, role, building, unit, room, phone, photo, levels = row
-        ids = self._level_set(levels)[0]
-        return Person(person_id, name, role, building, unit, room, phone, photo, ids)
 
     def _level_set(self, ids: str) -> _LevelSet:
         """A person's levels, from the ids as the file has them. Raises KeyError for one unknown."""
@@ -137,9 +118,10 @@ def _open(path: Path) -> OpenRevision:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
+        whitelist_file.check_layout(database)
         database.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         revision, count = _begin_reading(database)
-        return OpenRevision(path, database, revision, count, _read_rules(database))
+        return OpenRevision(path, database, revision, count, read_rules(database))
     except BaseException:
         database.close()
         raise
@@ -155,33 +137,8 @@ def _begin_reading(database: sqlite3.Connection) -> tuple[int, int]:
     return int(revision), int(count)
 
 
-def _read_rules(database: sqlite3.Connection) -> _Rules:
-    rules = _Rules({}, {}, {})
-    for kind, text in database.execute("SELECT kind, record FROM rule"):
-        match kind:
-            case "calendar":
-                calendar = CalendarRecord.model_validate_json(text)
-                dates = frozenset(calendar.dates)
-                rules.calendars[calendar.id] = HolidayCalendar(calendar.id, calendar.name, dates)
-            case "schedule":
-                schedule = _schedule_of(ScheduleRecord.model_validate_json(text))
-                rules.schedules[schedule.id] = schedule
-            case _:
-                level = _level_of(LevelRecord.model_validate_json(text))
-                rules.levels[level.id] = level
-    return rules
-
-
-def _schedule_of(record: ScheduleRecord) -> Schedule:
-    return Schedule(
-        ScheduleId(record.id),
-        record.name,
-        tuple(intervals(day) for day in record.week),
-        tuple(record.holiday_calendars),
-        intervals(record.holidays),
-    )
-
-
-def _level_of(record: LevelRecord) -> AccessLevel:
-    doors = frozenset(DoorId(door) for door in record.doors)
-    return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
+def _person_of(columns: tuple[Any, ...], level_ids: tuple[LevelId, ...], more: str) -> Person:
+    """Raises what `_DAMAGE` lists for a person that the file has lost in part."""
+    person_id, name, role, building, unit, room, phone, photo = columns
+    plain = Person(person_id, name, role, building, unit, room, phone, photo, level_ids)
+    return replace(plain, **json.loads(more)) if more else plain
