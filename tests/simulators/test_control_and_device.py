@@ -295,4 +295,4 @@ async def test_a_wrong_door_ends_with_status_2_and_a_reason(tmp_path: Path) -> N
     async with asyncio.timeout(T_S):
         out, _ = await process.communicate()
     assert process.returncode == 2
-    assert out == b"--door: door relay=9: the board has 1 to 8\n"
+    assert out == b"--door relay=9: the board has 1 to 8\n"

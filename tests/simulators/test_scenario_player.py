@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulators import scenario
 from simulators.compound import make_compound
+from simulators.control import obey
+from simulators.reader import SimulatedReader
+from simulators.relay_board import SimulatedRelayBoard
+from simulators.relay_terminals import DoorWiring, NamedInput
 from simulators.scenario import LIVELY_HOUR
 from simulators.scenario_file import load_scenario
 from simulators.scenario_plan import Plan, Step
 from simulators.scenario_player import Player, Stage
 from tests.clock import ManualClock
+from tests.simulators.waiting import until
 
 COMPOUND = make_compound(1, date(2026, 11, 24))
 HOUR = load_scenario(LIVELY_HOUR)
@@ -267,3 +275,65 @@ async def test_an_order_that_was_not_carried_out_is_counted() -> None:
     order = Step(1, 0.5, "", "order", "lift_lockdown", None, "", 1.0)
     player, _ = await played(FakeDevice(), FakeDevice(), order, centre=centre)
     assert player.played.orders_failed == 1
+
+
+# ----------------------------------------------------------------------------------- real devices
+
+STORY = """
+name = "A code and a fire"
+seed = 1
+length_s = 60
+
+[pace]
+key_s = 0.01
+step_s = 0.01
+settle_s = 0.01
+
+[[door]]
+id = "side-door"
+reader = "side-door-in"
+bits = [26, 34]
+board_door = 1
+
+[crowd]
+every_s = 600
+
+[[scene]]
+at_s = 1
+door = "side-door"
+act = "pin"
+code = "4711"
+expect = "credential_unknown"
+
+[[scene]]
+at_s = 2
+act = "input"
+input = "fire"
+open_s = 0.3
+"""
+
+
+async def test_the_simulated_devices_play_it(tmp_path: Path, link: Path) -> None:
+    story, record = tmp_path / "story.toml", tmp_path / "taps.jsonl"
+    story.write_text(STORY)
+    sockets = tmp_path / "reader.sock", tmp_path / "board.sock"
+    reader = SimulatedReader("wiegand-hex", link, keypad=4, baud=115_200, control=sockets[0])
+    board = SimulatedRelayBoard(
+        tmp_path / "board",
+        doors=(DoorWiring(1, 1),),
+        named=(NamedInput("fire", 8, normally_active=True),),
+        control=sockets[1],
+    )
+    parser = argparse.ArgumentParser()
+    scenario.add_arguments(parser)
+    files = ["--file", str(story), "--record", str(record), "--seconds", "2"]
+    lines = ["--reader", f"side-door-in={sockets[0]}", "--board", str(sockets[1])]
+    async with reader, board, asyncio.TaskGroup() as group:
+        playing = group.create_task(scenario.run(parser.parse_args([*files, *lines])), name="play")
+        await until(lambda: not board.terminals.inputs[7])
+        await until(lambda: board.terminals.inputs[7])
+        assert await playing == 0
+        status = await obey(reader.controls(), b'{"do": "status"}')
+    assert status["keys"] == len("4711#")
+    taps = [json.loads(line) for line in record.read_text().splitlines()]
+    assert [(tap["kind"], tap["expect"]) for tap in taps][:1] == [("pin", "credential_unknown")]
