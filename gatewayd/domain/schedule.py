@@ -31,7 +31,7 @@ class Moment:
 def is_always(schedule: Schedule) -> bool:
     """Open every second of every day, so that no clock is needed to say so."""
     whole_day = (Interval(0, DAY_S),)
-    special = not schedule.holiday_calendars or schedule.holidays == whole_day
+    special = all(s.intervals == whole_day for s in schedule.special_days)
     return special and all(day == whole_day for day in schedule.week)
 
 
@@ -40,10 +40,10 @@ def intervals_on(
 ) -> tuple[Interval, ...]:
     """The day's intervals: the holiday's where a named calendar has the date, else the week's."""
     date = local.date().isoformat()
-    for name in schedule.holiday_calendars:
-        calendar = calendars.get(name)
+    for special in schedule.special_days:
+        calendar = calendars.get(special.calendar)
         if calendar is not None and date in calendar.dates:
-            return schedule.holidays
+            return special.intervals
     return schedule.week[local.weekday()]
 
 

@@ -32,6 +32,7 @@ from gatewayd.domain.model import (
     Schedule,
     ScheduleId,
     Snapshot,
+    SpecialDays,
 )
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
@@ -357,8 +358,7 @@ def _schedule_of(record: ScheduleRecord) -> Schedule:
         ScheduleId(record.id),
         record.name,
         tuple(intervals(day) for day in record.week),
-        tuple(record.holiday_calendars),
-        intervals(record.holidays),
+        tuple(SpecialDays(c, intervals(record.holidays)) for c in record.holiday_calendars),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.domain.model import HolidayCalendar, Interval, Schedule, ScheduleId
+from gatewayd.domain.model import HolidayCalendar, Interval, Schedule, ScheduleId, SpecialDays
 from gatewayd.domain.schedule import is_always, is_open
 from tests.domain.world import ALWAYS, DAY, NATIONAL, SHANGHAI, WORKDAYS
 
@@ -53,14 +53,14 @@ def test_an_hour_that_occurs_twice_counts_both_times() -> None:
 def test_always_needs_no_clock_and_nothing_less_does() -> None:
     assert is_always(ALWAYS)
     assert not is_always(WORKDAYS)
-    closed_on_holidays = Schedule(ScheduleId("a"), "A", (DAY,) * 7, ("national",), ())
+    closed_on_holidays = Schedule(ScheduleId("a"), "A", (DAY,) * 7, (SpecialDays("national"),))
     assert not is_always(closed_on_holidays)
-    assert is_always(Schedule(ScheduleId("b"), "B", (DAY,) * 7, ("national",), DAY))
+    assert is_always(Schedule(ScheduleId("b"), "B", (DAY,) * 7, (SpecialDays("national", DAY),)))
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 5), (5, 5), (6, 5), (0, 86_401)])
 def test_an_interval_lies_within_one_day(start: int, end: int) -> None:
-    with pytest.raises(ValueError, match="is not within one day"):
+    with pytest.raises(ValueError, match="is not of one day"):
         Interval(start, end)
 
 
@@ -90,7 +90,7 @@ def test_it_agrees_with_a_slow_obvious_model(
     start = datetime(2026, 3, 2, tzinfo=SHANGHAI)  # a Monday
     dates = frozenset((start + timedelta(days=n)).date().isoformat() for n in offsets)
     calendars = {"c": HolidayCalendar("c", "C", dates)}
-    schedule = Schedule(ScheduleId("s"), "S", week, ("c",), holidays)
+    schedule = Schedule(ScheduleId("s"), "S", week, (SpecialDays("c", holidays),))
     day, second_of_day = divmod(second, 86_400)
     todays = holidays if day in offsets else week[day % 7]
     expected = any(second_of_day in range(i.from_s, i.until_s) for i in todays)

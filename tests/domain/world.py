@@ -25,6 +25,7 @@ from gatewayd.domain.model import (
     Schedule,
     ScheduleId,
     Snapshot,
+    SpecialDays,
     Stamp,
     card,
 )
@@ -39,8 +40,7 @@ WORKDAYS = Schedule(
     ScheduleId("workdays"),
     "Workdays",
     (OFFICE,) * 5 + ((),) * 2,
-    ("national",),
-    (Interval(9 * 3600, 10 * 3600),),
+    (SpecialDays("national", (Interval(9 * 3600, 10 * 3600),)),),
 )
 NATIONAL = HolidayCalendar("national", "National holidays", frozenset({"2026-10-01"}))
 

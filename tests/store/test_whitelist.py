@@ -55,7 +55,7 @@ async def test_a_full_list_decides_with_all_that_it_says(store: WhitelistStore) 
     assert (found.person.name, found.person.place) == ("王芳", "6-2-1203")
     assert [lv.id for lv in found.levels] == ["residents"]
     work = found.schedules[list(found.schedules)[1]]
-    assert work.holidays == (Interval(28_800, 34_200),)
+    assert work.special_days[0].intervals == (Interval(28_800, 34_200),)
     assert found.calendars["cn"].dates == {"2026-10-01"}
     assert store.snapshot(card(17, 34)).record is None
     assert set(store.people([PersonId("p-17"), PersonId("p-0")])) == {"p-17"}
