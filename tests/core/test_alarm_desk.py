@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gatewayd.alarms import AlarmDesk
@@ -317,6 +317,9 @@ _steps = st.lists(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=_steps)
+@example(steps=[(step, TAMPER) for step in ("raise", "clear", "take", "raise")])
+@example(steps=[(step, TAMPER) for step in ("raise", "shelve", "unshelve", "clear")])
+@example(steps=[(s, TAMPER) for s in ("raise", "take", "clear", "raise", "clear", "long wait")])
 async def test_whatever_happened_a_restart_knows_the_same_alarms(
     tmp_path: Path, steps: list[tuple[str, AlarmKind]]
 ) -> None:
