@@ -43,6 +43,7 @@ function standing(alarm) {
 /** @param {{ alarm: any }} props */
 function Alarm({ alarm }) {
   const stands = standing(alarm);
+  const notice = alarm.kind === "notice"; // its words are the installer's: they say what to do
   const Actions = ACTIONS[stands];
   return html`
     <li class=${`alarm ${alarm.priority} ${stands}`} data-alarm=${alarm.alarm_id}>
@@ -50,16 +51,16 @@ function Alarm({ alarm }) {
       <${AlarmPicture} alarm=${alarm} />
       <div class="alarm-body">
         <h2>${t(`alarm.${alarm.kind}`)}<span class="alarm-about">${aboutOf(alarm)}</span></h2>
-        <p class="alarm-next">${t(`alarm.${alarm.kind}.next`)}</p>
+        <p class="alarm-next">${notice ? alarm.detail : t(`alarm.${alarm.kind}.next`)}</p>
         ${stands === "waiting" && alarm.escalated_to && html`<p class="alarm-escalated">
           <${Icon} name="warn" />${t(`alarms.escalated.${alarm.escalated_to}`)}</p>`}
         <p class="alarm-facts">
           <span>${t("alarms.since", { time: clockTime(alarm.raised_ms) })} · ${ago(alarm.raised_ms, boxNow())}</span>
           <span>${t(alarm.active ? "alarms.active" : "alarms.over")}</span>
-          ${alarm.repeats > 0 && html`<span class="alarm-repeats">${t("alarms.repeats", { count: alarm.repeats })}
-            · ${t("alarms.last", { time: clockTime(alarm.last_ms) })}</span>`}
+          ${alarm.repeats > 0 && html`<span class="alarm-repeats">${t("alarms.repeats", { count: alarm.repeats })}${" · "}${
+            t("alarms.last", { time: clockTime(alarm.last_ms) })}</span>`}
           ${alarm.silent && html`<span><${Icon} name="mute" /> ${t("alarms.silent")}</span>`}
-          ${alarm.detail && html`<span class="alarm-detail">${alarm.detail}</span>`}
+          ${alarm.detail && !notice && html`<span class="alarm-detail">${alarm.detail}</span>`}
         </p>
       </div>
       <div class="alarm-actions"><${Actions} alarm=${alarm} /></div>
