@@ -185,7 +185,11 @@ class DoorTasks:
         seconds = task.door.unlock_s if unlock_s is None else unlock_s
         return await task.order(rules.UnlockOrdered(cause, seconds))
 
-    async def set_mode(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
+    async def set_mode(
+        self, door_id: DoorId, mode: DoorMode, cause: Cause, *, until_ms: int | None = None
+    ) -> Outcome:
         """The lock is driven first and the change is journaled after it: a lockdown must not wait
-        for a disk, and the order itself stands in the journal before it comes here."""
+        for a disk, and the order itself stands in the journal before it comes here.
+        Stand-in: the branch `modes` ends the order at `until_ms`; here it stays."""
+        _ = until_ms
         return await self.tasks[door_id].order(rules.ModeOrdered(mode, cause))

@@ -14,7 +14,7 @@ import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -214,6 +214,14 @@ class WhitelistStore:
         """Those of the ids that the list has."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
+
+    def schedules(self) -> Mapping[ScheduleId, Schedule]:
+        current = self._readable()
+        return current.rules.schedules if current else {}
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]:
+        current = self._readable()
+        return current.rules.calendars if current else {}
 
     def _readable(self) -> _Current | None:
         if self._broken is not None:
