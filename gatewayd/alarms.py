@@ -69,6 +69,7 @@ class AlarmDesk:
         self._untold: dict[str, OpenAlarm] = {}  # how they stand, which the journal does not say
         self._signals: asyncio.Queue[Signal] = asyncio.Queue(MAX_SIGNALS)
         self._one_at_a_time = asyncio.Lock()
+        self._handed_over = False
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """The open alarms of before the restart, from their journaled events in order."""
@@ -169,6 +170,11 @@ class AlarmDesk:
     async def _act(self, event: AlarmEvent) -> None:
         """An act of a person is durable or it did not happen; it follows what it was done about."""
         await self._tell(event.alarm_id)
+        if self._is_behind():
+            raise JournalError(
+                f"alarm {event.alarm_id}: it is not on disk itself yet "
+                "(shelve or acknowledge it again soon)"
+            )
         stamp = self._clock.now()
         seq = await self._journal.append(event, stamp)
         self._alarms = apply(self._alarms, event, seq, stamp)
@@ -213,9 +219,19 @@ class AlarmDesk:
 
     async def _keep(self, event: AlarmEvent, stamp: Stamp) -> None:
         """Journal and apply. An alarm is shown even where the journal refuses; it follows later."""
-        try:
-            seq = await self._journal.append(event, stamp)
-        except JournalError:
+        seq = 0
+        if self._is_behind():
             self._recorder.record(event, stamp)
-            seq = 0
+        else:
+            try:
+                seq = await self._journal.append(event, stamp)
+            except JournalError:
+                self._recorder.record(event, stamp)
+                self._handed_over = True
         self._alarms = apply(self._alarms, event, seq, stamp)
+
+    def _is_behind(self) -> bool:
+        """Whether the recorder may still hold an alarm's event, which the next must not overtake:
+        a restart would take a clearing before its raising for an alarm that is still open."""
+        self._handed_over = self._handed_over and self._recorder.waiting > 0
+        return self._handed_over

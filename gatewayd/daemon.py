@@ -13,7 +13,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,13 +31,16 @@ from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import SystemStarted, SystemStopped
+from gatewayd.domain.linkage import Linkage, SwitchRelay
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
 from gatewayd.health import MEGABYTE, watch_clock, watch_space
+from gatewayd.linkages import Linkages, Surroundings
+from gatewayd.outputs import Output
 from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
-from gatewayd.settings.bind import access_points, domain_doors
+from gatewayd.settings.bind import access_points, domain_doors, domain_linkage
 from gatewayd.settings.load import LoadedSettings
 from gatewayd.settings.model import ConsoleSettings, DoorSettings, Settings
 from gatewayd.store.journal import JournalStore
@@ -123,6 +126,8 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
             # No task moves a door any more, and the boards still listen.
             for door in box.doors.tasks.values():
                 await door.lock_before_the_end()
+            for output in box.outputs.values():
+                await output.off_before_the_end()
         await _flush(box)
 
 
@@ -154,6 +159,8 @@ class Box:
     site: Site
     pictures: LatePictures
     built: Mapping[str, Any]  # readers, controllers and cameras by id
+    outputs: Mapping[tuple[DeviceId, int], Output]  # relays that linkages switch
+    linkages: Linkages
     nonce: str
 
     @property
@@ -174,7 +181,9 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     pictures = LatePictures()
     site = Site(access_points(settings), domain_doors(settings), ZoneInfo(settings.site.time_zone))
     recorder = Recorder(journal, clock, lambda bad, why: _journal_alarm(alarms, bad, why))
-    alarms = AlarmDesk(journal, recorder, clock, partial(_picture_of_alarm, site, pictures))
+    escalate_min = settings.alarms.escalate_min
+    on_raised = partial(_picture_of_alarm, site, pictures)
+    alarms = AlarmDesk(journal, recorder, clock, on_raised, escalate_min=escalate_min)
     alarms.restore(await journal.alarm_events())
     if whitelist.fault is not None:
         alarms.signal(
@@ -188,10 +197,32 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     devices = DeviceDesk(kinds, clock, recorder, alarms)
     doors = await _build_doors(loaded, site, built, clock, recorder, alarms, journal)
     taps = TapPath(site, whitelist, journal, recorder, doors, pictures, alarms)
+    linkages = [domain_linkage(linkage) for linkage in settings.linkage]
+    outputs = _build_outputs(linkages, built, clock)
+    around = Surroundings(
+        journal, recorder, clock, site.zone, whitelist, doors, outputs, alarms, pictures,
+        _names(settings),
+    )  # fmt: skip
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, taps, site, pictures,
-        built, token_hex(16),
+        built, outputs, Linkages(linkages, around), token_hex(16),
     )  # fmt: skip
+
+
+def _build_outputs(
+    linkages: Sequence[Linkage], built: Mapping[str, Any], clock: SystemClock
+) -> dict[tuple[DeviceId, int], Output]:
+    """Every relay that a linkage switches."""
+    actions = [action for linkage in linkages for action in linkage.then]
+    relays = {(a.controller_id, a.relay) for a in actions if isinstance(a, SwitchRelay)}
+    return {(board, relay): Output(built[board], relay, clock) for board, relay in relays}
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    """What the guard calls doors, readers and cameras, by id."""
+    names = {door.id: door.name for door in settings.door}
+    names |= {reader.id: reader.name for reader in settings.reader}
+    return names | {camera.id: camera.name for camera in settings.camera}
 
 
 def _journal_alarm(alarms: AlarmDesk, failing: bool, why: str) -> None:
@@ -275,6 +306,10 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         tasks[f"reader {reader.id}"] = _supervised(
             box, reader.id, partial(box.built[reader.id].run, emit)
         )
+    for (board, relay), output in box.outputs.items():
+        tasks[f"output {board} relay {relay}"] = output.run()
+    if settings.linkage:
+        tasks["linkages"] = box.linkages.run()
     low_mb = settings.storage.low_space_mb
     tasks["clock"] = watch_clock(clock, box.recorder, alarms)
     tasks["space"] = watch_space(box.directory, low_mb, clock, alarms)
@@ -290,10 +325,11 @@ def _supervised(box: Box, device: str, run: Any) -> Coroutine[Any, Any, None]:  
 
 
 async def _flush(box: Box) -> None:
-    """Say that we stop, and wait for the disk, but not for ever."""
-    box.recorder.record(SystemStopped("asked to stop"))
+    """Say how all stands and that we stop, and wait for the disk, but not for ever."""
     try:
         async with asyncio.timeout(FLUSH_S):
+            await box.alarms.tell_all()
+            box.recorder.record(SystemStopped("asked to stop"))
             await box.recorder.flushed()
     except TimeoutError:
         log.error("%d events could not be written before the end", box.recorder.waiting)
