@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 200
 RETRY_NS = NS_PER_S
-MAX_AGE_NS = 10 * NS_PER_S  # an event that is told later than this no longer sets anything off
+MAX_AGE_NS = 10 * NS_PER_S  # an event that is older than this no longer sets anything off
 MAX_A_MINUTE = 60  # firings of one linkage; past it they are counted: an input may chatter
 MINUTE_NS = 60 * NS_PER_S
 MAX_RUNNING = 16  # firings under way; the next event waits until one of them has come to its end
@@ -202,7 +202,7 @@ class Linkages:
         now = self._around.clock.now()
         same_boot = entry.stamp.boot_id == now.boot_id
         if not same_boot or now.monotonic_ns - entry.stamp.monotonic_ns > MAX_AGE_NS:
-            return f"the event was told more than {MAX_AGE_NS // NS_PER_S} s late"
+            return f"the event is more than {MAX_AGE_NS // NS_PER_S} s old"
         times = self._tallies[linkage.id].fired_ns
         if len(times) == MAX_A_MINUTE and now.monotonic_ns - times[0] < MINUTE_NS:
             return f"it has fired {MAX_A_MINUTE} times within a minute"

@@ -13,7 +13,7 @@ from gatewayd.console import static_folder
 from gatewayd.console.problems import PROBLEMS
 from gatewayd.console.texts import LANGUAGES, Texts
 from gatewayd.domain.door import Phase
-from gatewayd.domain.events import Outcome
+from gatewayd.domain.events import Escalation, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
     CredentialKind,
@@ -42,6 +42,10 @@ NEEDED = {
     *(f"direction.{direction}" for direction in Direction),
     *(f"credential.{kind}" for kind in CredentialKind),
     *(f"role.{role}" for role in Role),
+    *(f"role.{role}" for role in Escalation),
+    *(f"alarms.escalated.{role}" for role in Escalation),
+    *(f"shelve.reason.{number}" for number in range(1, 5)),
+    *(f"shelve.minutes.{minutes}" for minutes in (15, 60, 480)),
     *(f"problem.{code}" for code in PROBLEMS),
     *(f"link.{state}" for state in ("alone", "connecting", "online", "stopped")),
     *(f"device.{kind}" for kind in ("reader", "controller", "camera")),

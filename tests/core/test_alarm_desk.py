@@ -268,6 +268,15 @@ async def test_what_nobody_takes_is_escalated_once_to_each(desk: Desk) -> None:
     assert [e.to for e in told if isinstance(e, AlarmEscalated)] == list(Escalation)
 
 
+async def test_how_long_an_alarm_may_wait_is_a_setting() -> None:
+    desk = Desk()
+    desk.alarms = AlarmDesk(desk.journal, desk.recorder, desk.clock, escalate_min=0.5)
+    async with running(desk.alarms.run()):
+        await desk.alarms.raise_alarm(TAMPER, "gate")
+        await desk.clock.advance(31)
+        assert desk.told(AlarmEscalated) == ["alarm.escalated"]
+
+
 # --------------------------------------------------------------------------------- restarts
 
 

@@ -288,7 +288,7 @@ async def test_what_is_told_too_late_sets_nothing_off_and_that_is_said(tmp_path:
         await gate.clock.advance(11)
         seq = await gate.tell(OFFLINE, then)
         [skipped] = await gate.until(LinkageSkipped)
-        assert skipped == LinkageSkipped("one", seq, 1, "the event was told more than 10 s late")
+        assert skipped == LinkageSkipped("one", seq, 1, "the event is more than 10 s old")
         other_boot = Stamp("boot-0", gate.clock.monotonic_ns(), then.wall_ms, True)
         await gate.tell(OFFLINE, other_boot)
         await gate.until_counted(1)

@@ -24,6 +24,8 @@ from gatewayd.domain.alarm import (
     why_not_shelve,
 )
 from gatewayd.domain.events import (
+    ALARM_EVENTS,
+    EVENT_TYPES,
     AlarmAcknowledged,
     AlarmCleared,
     AlarmEscalated,
@@ -34,6 +36,8 @@ from gatewayd.domain.events import (
     AlarmShelved,
     AlarmUnshelved,
     Escalation,
+    Stream,
+    stream_of,
 )
 from gatewayd.domain.model import ALARM_PRIORITY, NS_PER_MS, NS_PER_S, AlarmKind, Stamp
 
@@ -115,6 +119,14 @@ def test_the_list_is_waiting_taken_shelved_and_duress_before_all() -> None:
         raised("duress", AlarmKind.DURESS, "gate-in"),
     )
     assert listed(alarms) == ["duress", "forced", "held-1", "held-2", "taken", "shelved"]
+
+
+def test_all_that_is_told_of_alarms_travels_in_their_own_stream() -> None:
+    assert {event.KIND for event in ALARM_EVENTS} == {
+        kind for kind in EVENT_TYPES if kind.startswith("alarm.")
+    }
+    for event in (raised("a"), TAKEN, CLEARED, shelved(at(1)), AlarmReopened("a", "gate")):
+        assert stream_of(event) is Stream.ALARMS
 
 
 def test_every_kind_has_a_priority() -> None:
