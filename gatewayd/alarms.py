@@ -1,7 +1,8 @@
-"""The alarm desk: every alarm is raised, acknowledged and cleared here. Owns the open alarms.
+"""The alarm desk: every alarm is raised, taken, shelved and cleared here. Owns the open alarms.
 
 Must not decide what is an alarm (doors, link and devices do) nor how it looks (the console does).
-The table itself is `gatewayd.domain.alarm`; this gives it the journal, ids and one order of things.
+The rules are `gatewayd.domain.alarm`; this gives them the journal, ids, the time and one order of
+things.
 """
 
 from __future__ import annotations
@@ -12,15 +13,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
-from gatewayd.domain.alarm import AlarmEvent, OpenAlarm, OpenAlarms, apply, by_urgency, find
-from gatewayd.domain.events import AlarmAcknowledged, AlarmCleared, AlarmRaised
-from gatewayd.domain.model import ALARM_PRIORITY, AlarmKind
-from gatewayd.domain.ports import Clock, Journal, JournalEntry, JournalError
+from gatewayd.domain import alarm as rules
+from gatewayd.domain.alarm import NEVER_SUPPRESSED, OpenAlarm, OpenAlarms, apply, by_urgency
+from gatewayd.domain.events import (
+    ALARM_EVENTS,
+    AlarmAcknowledged,
+    AlarmEvent,
+    AlarmRaised,
+    AlarmShelved,
+    AlarmUnshelved,
+)
+from gatewayd.domain.model import ALARM_PRIORITY, NS_PER_S, AlarmKind, Stamp
+from gatewayd.domain.ports import Clock, Journal, JournalEntry, JournalError, ShelveRefusedError
 from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
 MAX_SIGNALS = 1_000  # waiting raises and clears; past it the oldest waits are refused, loudly
+ESCALATE_MIN = 3.0
+TICK_NS = NS_PER_S
+# While an alarm chatters, one event in this time tells how often and how it stands: a contact that
+# bounces ten thousand times an hour must not fill the disk, nor the line to the centre.
+CHATTER_NS = 60 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +54,19 @@ class AlarmDesk:
         recorder: Recorder,
         clock: Clock,
         on_raised: Callable[[OpenAlarm], None] = lambda _alarm: None,
+        *,
+        escalate_min: float = ESCALATE_MIN,
     ) -> None:
-        """`on_raised` is told each new alarm, e.g. to keep its picture; it must return at once."""
+        """`on_raised` is told each new alarm, e.g. to keep its picture; it must return at once.
+        What nobody takes within `escalate_min` minutes is escalated."""
         self._journal = journal
         self._recorder = recorder
         self._clock = clock
         self._on_raised = on_raised
+        self._escalate_ns = round(escalate_min * 60 * NS_PER_S)
         self._alarms: OpenAlarms = {}
+        self._told_ns: dict[str, int] = {}  # when the journal was last told of a repeated alarm
+        self._untold: dict[str, OpenAlarm] = {}  # how they stand, which the journal does not say
         self._signals: asyncio.Queue[Signal] = asyncio.Queue(MAX_SIGNALS)
         self._one_at_a_time = asyncio.Lock()
         self._handed_over = False
@@ -54,11 +74,8 @@ class AlarmDesk:
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """The open alarms of before the restart, from their journaled events in order."""
         for entry in entries:
-            match entry.event:
-                case AlarmRaised() | AlarmAcknowledged() | AlarmCleared() as event:
-                    self._alarms = apply(self._alarms, event, entry.seq, entry.stamp)
-                case _:
-                    continue
+            if isinstance(entry.event, ALARM_EVENTS):
+                self._alarms = apply(self._alarms, entry.event, entry.seq, entry.stamp)
 
     def open_alarms(self) -> Sequence[OpenAlarm]:
         return by_urgency(self._alarms)
@@ -71,7 +88,12 @@ class AlarmDesk:
             log.error("alarm desk is full: %s about %s not taken", kind, about)
 
     async def run(self) -> None:
-        """Carry out what `signal` handed over, in its order, for ever."""
+        """Carry out what `signal` handed over, and what time brings, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take_signals(), name="alarm signals")
+            group.create_task(self._watch_time(), name="alarm times")
+
+    async def _take_signals(self) -> None:
         while True:
             signal = await self._signals.get()
             if signal.active:
@@ -79,43 +101,125 @@ class AlarmDesk:
             else:
                 await self.clear(signal.kind, signal.about)
 
+    async def _watch_time(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.monotonic_ns() + TICK_NS)
+            async with self._one_at_a_time:
+                await self._pass_time()
+
     async def raise_alarm(self, kind: AlarmKind, about: str, detail: str = "") -> str:
         async with self._one_at_a_time:
-            already = find(self._alarms, kind, about)
-            if already is not None:
-                self._replace(replace(already, repeats=already.repeats + 1))
-                return already.alarm_id
-            alarm_id = token_hex(8)
-            event = AlarmRaised(alarm_id, kind, ALARM_PRIORITY[kind], about, detail)
-            await self._keep(event)
+            now = self._clock.now()
+            same = rules.again(self._alarms, kind, about, now)
+            if same is None:
+                return await self._raise(kind, about, detail)
+            await self._tell_soon(rules.repeated(same, detail, now))
+            await self._pass_time()
+            return same.alarm_id
+
+    async def _raise(self, kind: AlarmKind, about: str, detail: str) -> str:
+        alarm_id = token_hex(8)
+        event = AlarmRaised(alarm_id, kind, ALARM_PRIORITY[kind], about, detail)
+        await self._keep(event, self._clock.now())
         self._on_raised(self._alarms[alarm_id])
         return alarm_id
 
     async def clear(self, kind: AlarmKind, about: str) -> None:
         async with self._one_at_a_time:
-            alarm = find(self._alarms, kind, about)
-            if alarm is not None:
-                await self._keep(AlarmCleared(alarm.alarm_id, about))
+            for alarm in rules.active(self._alarms, kind, about):
+                await self._tell_soon(replace(alarm, over=self._clock.now()))
+
+    # ----------------------------------------------------------------------- what people do
 
     async def acknowledge(self, alarm_id: str, operator: str, note: str = "") -> OpenAlarm:
         """As the port says. Raises JournalError where the act could not be made durable."""
         async with self._one_at_a_time:
-            alarm = self._alarms[alarm_id]
+            alarm = self._listed(alarm_id)
             if alarm.acknowledged_by is not None:
                 return alarm
-            if self._is_behind():
-                raise JournalError(
-                    f"alarm {alarm_id}: it is not on disk itself yet (acknowledge it again soon)"
-                )
-            event = AlarmAcknowledged(alarm_id, alarm.about, operator, note)
-            stamp = self._clock.now()
-            seq = await self._journal.append(event, stamp)
-            self._alarms = apply(self._alarms, event, seq, stamp)
+            await self._act(AlarmAcknowledged(alarm_id, alarm.about, operator, note, alarm.kind))
             return replace(alarm, acknowledged_by=operator)
 
-    async def _keep(self, event: AlarmEvent) -> None:
+    async def shelve(self, alarm_id: str, operator: str, reason: str, until_ms: int) -> OpenAlarm:
+        """As the port says. Raises JournalError where the act could not be made durable."""
+        async with self._one_at_a_time:
+            alarm = self._listed(alarm_id)
+            refusal = rules.why_not_shelve(alarm, until_ms, self._clock.now())
+            if refusal is not None:
+                raise ShelveRefusedError(refusal)
+            await self._act(
+                AlarmShelved(alarm_id, alarm.about, operator, reason, until_ms, alarm.kind)
+            )
+            return self._alarms[alarm_id]
+
+    async def unshelve(self, alarm_id: str, operator: str) -> OpenAlarm:
+        """As the port says. Raises JournalError where the act could not be made durable."""
+        async with self._one_at_a_time:
+            alarm = self._listed(alarm_id)
+            if alarm.shelf is not None:
+                await self._act(AlarmUnshelved(alarm_id, alarm.about, operator, alarm.kind))
+            return self._alarms[alarm_id]
+
+    def _listed(self, alarm_id: str) -> OpenAlarm:
+        """Raises KeyError for one that is only remembered."""
+        alarm = self._alarms[alarm_id]
+        if not alarm.open:
+            raise KeyError(alarm_id)
+        return alarm
+
+    async def _act(self, event: AlarmEvent) -> None:
+        """An act of a person is durable or it did not happen; it follows what it was done about."""
+        await self._tell(event.alarm_id)
+        if self._is_behind():
+            raise JournalError(
+                f"alarm {event.alarm_id}: it is not on disk itself yet "
+                "(shelve or acknowledge it again soon)"
+            )
+        stamp = self._clock.now()
+        seq = await self._journal.append(event, stamp)
+        self._alarms = apply(self._alarms, event, seq, stamp)
+
+    # -------------------------------------------------------------------- what is journaled
+
+    async def _pass_time(self) -> None:
+        now = self._clock.now()
+        for event in rules.due(self._alarms, now, self._escalate_ns):
+            await self._tell(event.alarm_id)
+            await self._keep(event, now)
+        for alarm_id in list(self._untold):
+            if self._may_tell(alarm_id):
+                await self._tell(alarm_id)
+        self._told_ns = {key: at for key, at in self._told_ns.items() if key in self._alarms}
+
+    async def _tell_soon(self, alarm: OpenAlarm) -> None:
+        """The alarm stands like this now; the journal learns it at once, or within a minute."""
+        self._alarms = {**self._alarms, alarm.alarm_id: alarm}
+        self._untold[alarm.alarm_id] = alarm
+        if alarm.kind in NEVER_SUPPRESSED or self._may_tell(alarm.alarm_id):
+            await self._tell(alarm.alarm_id)
+
+    def _may_tell(self, alarm_id: str) -> bool:
+        told_ns = self._told_ns.get(alarm_id)
+        return told_ns is None or self._clock.monotonic_ns() - told_ns >= CHATTER_NS
+
+    async def _tell(self, alarm_id: str) -> None:
+        """The journal learns how the alarm stands, where it does not know."""
+        alarm = self._untold.pop(alarm_id, None)
+        if alarm is None:
+            return
+        if alarm.repeats:
+            self._told_ns[alarm_id] = self._clock.monotonic_ns()
+        await self._keep(*rules.telling(alarm))
+
+    async def tell_all(self) -> None:
+        """At the end: the journal says how each alarm stands, however lately it was told."""
+        async with self._one_at_a_time:
+            for alarm_id in list(self._untold):
+                await self._tell(alarm_id)
+
+    async def _keep(self, event: AlarmEvent, stamp: Stamp) -> None:
         """Journal and apply. An alarm is shown even where the journal refuses; it follows later."""
-        stamp, seq = self._clock.now(), 0
+        seq = 0
         if self._is_behind():
             self._recorder.record(event, stamp)
         else:
@@ -131,6 +235,3 @@ class AlarmDesk:
         a restart would take a clearing before its raising for an alarm that is still open."""
         self._handed_over = self._handed_over and self._recorder.waiting > 0
         return self._handed_over
-
-    def _replace(self, alarm: OpenAlarm) -> None:
-        self._alarms = {**self._alarms, alarm.alarm_id: alarm}

@@ -13,7 +13,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,18 +31,27 @@ from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import SystemStarted, SystemStopped
+from gatewayd.domain.linkage import Linkage, SwitchRelay
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
 from gatewayd.domain.modes import Orders, effective
 from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
 from gatewayd.fire import FireDesk
 from gatewayd.health import MEGABYTE, watch_clock, watch_list, watch_space
+from gatewayd.linkages import Linkages, Surroundings
 from gatewayd.memory import SiteLayout, SiteMemory, TryLimit
 from gatewayd.modes import ModeDesk
+from gatewayd.outputs import Output
 from gatewayd.recorder import Recorder
 from gatewayd.rulings import Rulings, Site
 from gatewayd.selftest import DecisionPath
-from gatewayd.settings.bind import access_points, areas, domain_doors, interlocks
+from gatewayd.settings.bind import (
+    access_points,
+    areas,
+    domain_doors,
+    domain_linkage,
+    interlocks,
+)
 from gatewayd.settings.load import LoadedSettings
 from gatewayd.settings.model import ConsoleSettings, Settings
 from gatewayd.settings.secrets import read_secret
@@ -130,6 +139,8 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
             # No task moves a door any more, and the boards still listen.
             for door in box.doors.tasks.values():
                 await door.lock_before_the_end()
+            for output in box.outputs.values():
+                await output.off_before_the_end()
         await _flush(box)
 
 
@@ -165,6 +176,8 @@ class Box:
     site: Site
     pictures: LatePictures
     built: Mapping[str, Any]  # readers, controllers and cameras by id
+    outputs: Mapping[tuple[DeviceId, int], Output]  # relays that linkages switch
+    linkages: Linkages
     nonce: str
 
     @property
@@ -183,7 +196,9 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     pictures = LatePictures()
     site = Site(access_points(settings), domain_doors(settings), ZoneInfo(settings.site.time_zone))
     recorder = Recorder(journal, clock, lambda bad, why: _journal_alarm(alarms, bad, why))
-    alarms = AlarmDesk(journal, recorder, clock, partial(_picture_of_alarm, site, pictures))
+    escalate_min = settings.alarms.escalate_min
+    on_raised = partial(_picture_of_alarm, site, pictures)
+    alarms = AlarmDesk(journal, recorder, clock, on_raised, escalate_min=escalate_min)
     alarms.restore(await journal.alarm_events())
     whitelist = await WhitelistStore.open(
         directory / "whitelist", partial(_whitelist_alarm, alarms)
@@ -206,9 +221,15 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     taps = TapPath(
         rulings, memory, journal, recorder, modes, pictures, alarms, clock, modes.first_person_came
     )  # fmt: skip
+    linkages = [domain_linkage(linkage) for linkage in settings.linkage]
+    outputs = _build_outputs(linkages, built, clock)
+    around = Surroundings(
+        journal, recorder, clock, site.zone, whitelist, modes, outputs, alarms, pictures,
+        _names(settings),
+    )  # fmt: skip
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
-        memory, taps, site, pictures, built, token_hex(16),
+        memory, taps, site, pictures, built, outputs, Linkages(linkages, around), token_hex(16),
     )  # fmt: skip
 
 
@@ -223,6 +244,22 @@ async def _open_memory(
     memory = SiteMemory(layout, journal, recorder, alarms)
     memory.restore(await journal.whereabouts(), await journal.credential_uses())
     return memory
+
+
+def _build_outputs(
+    linkages: Sequence[Linkage], built: Mapping[str, Any], clock: SystemClock
+) -> dict[tuple[DeviceId, int], Output]:
+    """Every relay that a linkage switches."""
+    actions = [action for linkage in linkages for action in linkage.then]
+    relays = {(a.controller_id, a.relay) for a in actions if isinstance(a, SwitchRelay)}
+    return {(board, relay): Output(built[board], relay, clock) for board, relay in relays}
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    """What the guard calls doors, readers and cameras, by id."""
+    names = {door.id: door.name for door in settings.door}
+    names |= {reader.id: reader.name for reader in settings.reader}
+    return names | {camera.id: camera.name for camera in settings.camera}
 
 
 def _journal_alarm(alarms: AlarmDesk, failing: bool, why: str) -> None:
@@ -314,6 +351,10 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         tasks[f"reader {reader.id}"] = _supervised(
             box, reader.id, partial(box.built[reader.id].run, emit)
         )
+    for (board, relay), output in box.outputs.items():
+        tasks[f"output {board} relay {relay}"] = output.run()
+    if settings.linkage:
+        tasks["linkages"] = box.linkages.run()
     low_mb = settings.storage.low_space_mb
     tasks["clock"] = watch_clock(clock, box.recorder, alarms)
     tasks["list"] = watch_list(box.whitelist, clock)
@@ -330,10 +371,11 @@ def _supervised(box: Box, device: str, run: Any) -> Coroutine[Any, Any, None]:  
 
 
 async def _flush(box: Box) -> None:
-    """Say that we stop, and wait for the disk, but not for ever."""
-    box.recorder.record(SystemStopped("asked to stop"))
+    """Say how all stands and that we stop, and wait for the disk, but not for ever."""
     try:
         async with asyncio.timeout(FLUSH_S):
+            await box.alarms.tell_all()
+            box.recorder.record(SystemStopped("asked to stop"))
             await box.recorder.flushed()
     except TimeoutError:
         log.error("%d events could not be written before the end", box.recorder.waiting)

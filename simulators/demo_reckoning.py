@@ -78,6 +78,20 @@ def read_taps(path: Path) -> list[SentTap]:
     return [SentTap(*(tap[key] for key in keys)) for tap in taps]
 
 
+def _active_alarms(events: Sequence[Event]) -> set[str]:
+    """Ids of the alarms that are up after all that the centre knows; one may come and go often."""
+    active: set[str] = set()
+    for event in sorted(events, key=lambda event: (event["epoch"], event["seq"])):
+        match event["kind"]:
+            case "alarm.raised" | "alarm.repeated":
+                active.add(event["data"]["alarm_id"])
+            case "alarm.cleared":
+                active.discard(event["data"]["alarm_id"])
+            case _:
+                continue
+    return active
+
+
 def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
     decisions = sorted(
         (event for event in centre.events if event["kind"] in {GRANTED, DENIED}),
@@ -104,7 +118,7 @@ def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
         unexpected=sum(decided_as(event) != tap.expect for tap, event in pairs),
         pictures=kinds["picture.stored"],
         alarms=dict(Counter(data["alarm"] for data in raised)),
-        open_alarms=len(raised) - kinds["alarm.cleared"],
+        open_alarms=len(_active_alarms(centre.events)),
         events=len(centre.events),
         repeats=centre.repeats,
         latency_ms=median(waits_ms) if waits_ms else None,

@@ -28,6 +28,7 @@ STYLES = {
     "access.granted": "green",
     "access.denied": "yellow",
     "alarm.raised": "bold red",
+    "alarm.repeated": "red",
     "alarm.cleared": "cyan",
     "door.held_warning": "magenta",
 }
@@ -50,6 +51,8 @@ def said(event: Event) -> str:
             return f"open for {data['open_s']:g} s: will be an alarm"
         case "alarm.raised":
             return f"ALARM    {data['alarm']} ({data['priority']})"
+        case "alarm.repeated":
+            return f"ALARM    {data['alarm']} again, {data['repeats']} times by now"
         case "alarm.cleared":
             return "alarm over"
         case kind:

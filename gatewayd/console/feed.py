@@ -23,12 +23,10 @@ from gatewayd.console.models import AlarmList
 from gatewayd.console.views import Views
 from gatewayd.domain.alarm import OpenAlarm, apply, by_urgency
 from gatewayd.domain.events import (
+    ALARM_EVENTS,
     AccessDenied,
     AccessGranted,
     AccessOutcome,
-    AlarmAcknowledged,
-    AlarmCleared,
-    AlarmRaised,
     DeviceOffline,
     DeviceOnline,
     DoorClosed,
@@ -66,7 +64,6 @@ _DOOR_EVENTS = (
     DoorModeChanged,
     DoorModeOrdered,
 )
-_ALARM_EVENTS = (AlarmRaised, AlarmAcknowledged, AlarmCleared)
 ALARMS, STATE = "alarms", "state"
 
 
@@ -239,7 +236,7 @@ class Feed:
                 return (str(seq),) if seq in decisions else ()
             case PictureStored(for_seq=seq):
                 return (str(seq),) if seq in decisions else (ALARMS,)
-            case AlarmRaised() | AlarmAcknowledged() | AlarmCleared() as event:
+            case event if isinstance(event, ALARM_EVENTS):
                 return (ALARMS, *self._door_key(event.about))
             case DeviceOnline() | DeviceOffline() | WhitelistApplied():
                 return (STATE,)
@@ -267,6 +264,6 @@ class Feed:
         quicker than the desk, which learns of its own event when the append returns."""
         alarms = {alarm.alarm_id: alarm for alarm in self._deps.alarms.open_alarms()}
         for entry in entries:
-            if isinstance(entry.event, _ALARM_EVENTS):
+            if isinstance(entry.event, ALARM_EVENTS):
                 alarms = apply(alarms, entry.event, entry.seq, entry.stamp)
         return by_urgency(alarms)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gatewayd.domain.events import CauseKind, Outcome
+from gatewayd.domain.events import CauseKind, Escalation, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
     CredentialKind,
@@ -198,7 +198,7 @@ class DoorList(View):
 
 
 class Order(Body):
-    """An order that moves doors. The reason is journaled with the operator's name."""
+    """An order with its reason, which is journaled with the operator's name."""
 
     reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
 
@@ -262,18 +262,34 @@ class AlarmView(View):
     raised_seq: int
     active: bool = Field(description="False: it is over, and waits for an acknowledgement only.")
     acknowledged_by: str | None
-    repeats: int
+    repeats: int = Field(description="How often it was raised again, also soon after it was over.")
+    last_ms: int = Field(description="When it was last raised.")
+    silent: bool = Field(description="No sound: whoever stands at the post must not hear of it.")
+    escalated_to: Escalation | None = Field(description="Whose it is, since nobody took it.")
+    shelvable: bool = Field(description="Whether this kind may be shelved at all.")
+    shelved_by: str | None = Field(description="Not null: put aside, out of the waiting list.")
+    shelved_reason: str | None
+    shelved_until_ms: int | None
     pictures: list[PictureView]
 
 
 class AlarmList(View):
-    """Unacknowledged first, then by priority, then the oldest."""
+    """Those that wait for someone first, those that are shelved last; within these duress before
+    all, then by priority, then the oldest."""
 
     alarms: list[AlarmView]
 
 
 class Note(Body):
     note: Annotated[str, Field(max_length=MAX_REASON)] = ""
+
+
+class Shelving(Order):
+    until_ms: int = Field(description="At most 8 hours ahead of the box's clock.")
+
+
+class Nothing(Body):
+    """An order that needs no words."""
 
 
 # ------------------------------------------------------------------------------- system

@@ -33,6 +33,8 @@ TABLE: dict[str, Role | None] = {
     f"POST {PREFIX}/fire/reset": Role.LEADER,
     f"GET {PREFIX}/alarms": Role.GUARD,
     f"POST {PREFIX}/alarms/{{alarm_id}}/acknowledge": Role.GUARD,
+    f"POST {PREFIX}/alarms/{{alarm_id}}/shelve": Role.GUARD,
+    f"POST {PREFIX}/alarms/{{alarm_id}}/unshelve": Role.GUARD,
     f"GET {PREFIX}/system": Role.GUARD,
 }
 

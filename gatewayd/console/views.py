@@ -26,7 +26,7 @@ from gatewayd.console.models import (
     TraceView,
     WhitelistView,
 )
-from gatewayd.domain.alarm import OpenAlarm
+from gatewayd.domain.alarm import NEVER_SUPPRESSED, SILENT, OpenAlarm
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Cause, Outcome
 from gatewayd.domain.model import Facts, Person, PersonId, Reason, RuleTrace
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
@@ -207,6 +207,7 @@ class Views:
         return [self._alarm(a, pictures.get(a.raised_seq, [])) for a in open_alarms()]
 
     def _alarm(self, alarm: OpenAlarm, pictures: Sequence[PictureRow]) -> AlarmView:
+        shelf = alarm.shelf
         return AlarmView(
             alarm_id=alarm.alarm_id,
             kind=alarm.kind,
@@ -218,6 +219,13 @@ class Views:
             active=alarm.active,
             acknowledged_by=alarm.acknowledged_by,
             repeats=alarm.repeats,
+            last_ms=alarm.latest.wall_ms,
+            silent=alarm.kind in SILENT,
+            escalated_to=alarm.escalated_to,
+            shelvable=alarm.kind not in NEVER_SUPPRESSED,
+            shelved_by=shelf.operator if shelf else None,
+            shelved_reason=shelf.reason if shelf else None,
+            shelved_until_ms=shelf.until_ms if shelf else None,
             pictures=self._pictures(pictures),
         )
 

@@ -45,8 +45,8 @@ class CauseKind(StrEnum):
     OPERATOR = "operator"
     CENTRE = "centre"
     EXIT_REQUEST = "exit_request"
-    SYSTEM = "system"
     LINKAGE = "linkage"
+    SYSTEM = "system"
     SCHEDULE = "schedule"
     FIRE = "fire"
 
@@ -54,7 +54,7 @@ class CauseKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Cause:
     """On whose word something moved. `ref` is the tap's seq, the operator's name, the command's
-    id, the schedule's id, the fire input; `reason` is what a person wrote."""
+    id, the schedule's or the linkage's id, the fire input; `reason` is what a person wrote."""
 
     kind: CauseKind
     ref: str = ""
@@ -367,12 +367,44 @@ class AlarmRaised:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmRepeated:
+    """Raised again, while it was up or soon after it was over: the same alarm, and up again. At
+    most one a minute while it chatters; `repeats` counts from the beginning."""
+
+    KIND: ClassVar[str] = "alarm.repeated"
+    alarm_id: str
+    about: str
+    repeats: int
+    detail: str = ""
+    alarm: AlarmKind | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmAcknowledged:
     KIND: ClassVar[str] = "alarm.acknowledged"
     alarm_id: str
     about: str
     operator: str
     note: str = ""
+    alarm: AlarmKind | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmReopened:
+    """It was raised again after it was taken: it waits for a guard anew."""
+
+    KIND: ClassVar[str] = "alarm.reopened"
+    alarm_id: str
+    about: str
+    alarm: AlarmKind | None = None
 
     @property
     def subject(self) -> str:
@@ -386,10 +418,148 @@ class AlarmCleared:
     KIND: ClassVar[str] = "alarm.cleared"
     alarm_id: str
     about: str
+    repeats: int = 0
+    alarm: AlarmKind | None = None
 
     @property
     def subject(self) -> str:
         return self.about
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmShelved:
+    """Put aside by a person until `until_ms` (milliseconds since 1970 UTC, at most 8 hours on)."""
+
+    KIND: ClassVar[str] = "alarm.shelved"
+    alarm_id: str
+    about: str
+    operator: str
+    reason: str
+    until_ms: int
+    alarm: AlarmKind | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmUnshelved:
+    """Back in the list, and waiting for a guard. `operator` is empty where its time was up."""
+
+    KIND: ClassVar[str] = "alarm.unshelved"
+    alarm_id: str
+    about: str
+    operator: str = ""
+    alarm: AlarmKind | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+class Escalation(StrEnum):
+    """Who is asked when nobody takes an alarm, in this order; named as the operators' roles."""
+
+    LEADER = "leader"
+    MANAGER = "manager"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmEscalated:
+    """Nobody took it in time: it is `to`'s now. Once for each role."""
+
+    KIND: ClassVar[str] = "alarm.escalated"
+    alarm_id: str
+    about: str
+    to: Escalation
+    alarm: AlarmKind | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.about
+
+
+AlarmEvent = (
+    AlarmRaised
+    | AlarmRepeated
+    | AlarmAcknowledged
+    | AlarmReopened
+    | AlarmCleared
+    | AlarmShelved
+    | AlarmUnshelved
+    | AlarmEscalated
+)
+ALARM_EVENTS: tuple[type[AlarmEvent], ...] = get_args(AlarmEvent)
+
+
+# ------------------------------------------------------------------------------- linkages
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedAction:
+    """`do` is the word of the settings; `target` the door, camera, or "board-1 relay 4"."""
+
+    do: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageFired:
+    """The event at `for_seq` sets these actions off; journaled before the first of them."""
+
+    KIND: ClassVar[str] = "linkage.fired"
+    linkage_id: str
+    for_seq: int
+    then: tuple[LinkedAction, ...]
+
+    @property
+    def subject(self) -> str:
+        return self.linkage_id
+
+
+class ActionResult(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"  # the door's mode forbids it
+    FAILED = "failed"  # the device did not confirm
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedResult:
+    do: str
+    target: str
+    result: ActionResult
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageDone:
+    """What came of the actions of the `linkage.fired` at `fired_seq`, in their order."""
+
+    KIND: ClassVar[str] = "linkage.done"
+    linkage_id: str
+    fired_seq: int
+    results: tuple[LinkedResult, ...]
+
+    @property
+    def subject(self) -> str:
+        return self.linkage_id
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageSkipped:
+    """It would have fired `count` times since the last such event, and did not; the last time for
+    the event at `for_seq`, for the reason in `detail`."""
+
+    KIND: ClassVar[str] = "linkage.skipped"
+    linkage_id: str
+    for_seq: int
+    count: int
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return self.linkage_id
 
 
 # -------------------------------------------------------------------------------- devices
@@ -678,8 +848,16 @@ Event = (
     | FireDetected
     | FireReset
     | AlarmRaised
+    | AlarmRepeated
     | AlarmAcknowledged
+    | AlarmReopened
     | AlarmCleared
+    | AlarmShelved
+    | AlarmUnshelved
+    | AlarmEscalated
+    | LinkageFired
+    | LinkageDone
+    | LinkageSkipped
     | DeviceOnline
     | DeviceOffline
     | InputMalformed
@@ -707,6 +885,6 @@ EVENT_TYPES: dict[str, type[Event]] = {cls.KIND: cls for cls in get_args(Event)}
 
 def stream_of(event: Event) -> Stream:
     """Which of the two streams to the centre the event travels on."""
-    if isinstance(event, AlarmRaised | AlarmAcknowledged | AlarmCleared):
+    if isinstance(event, ALARM_EVENTS):
         return Stream.ALARMS
     return Stream.EVENTS

@@ -576,6 +576,7 @@ class AlarmKind(StrEnum):
     LOCK_CONTRADICTS = "lock_contradicts"  # the lock's own contact says otherwise than was told
     TAMPER = "tamper"
     INPUT_FAULT = "input_fault"  # a supervised input is shorted or cut
+    NOTICE = "notice"  # what a linkage of the settings tells the guard
 
 
 class Priority(StrEnum):
@@ -610,4 +611,5 @@ ALARM_PRIORITY: dict[AlarmKind, Priority] = {
     AlarmKind.LOCK_CONTRADICTS: Priority.HIGH,
     AlarmKind.TAMPER: Priority.HIGH,
     AlarmKind.INPUT_FAULT: Priority.HIGH,
+    AlarmKind.NOTICE: Priority.LOW,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
-from gatewayd.domain.alarm import OpenAlarm
+from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
 from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
 from gatewayd.domain.model import (
     AccessLevel,
@@ -308,18 +308,34 @@ class Pictures(Protocol):
         """Keep the picture of the moment `at` for the journal's event; returns at once."""
 
 
+class ShelveRefusedError(ValueError):
+    """The alarm may not be shelved, or not for so long."""
+
+    def __init__(self, refusal: ShelveRefusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.value)
+
+
 class AlarmDesk(Protocol):
     """Every alarm goes over this desk; it journals, and folds a repeat into the open alarm."""
 
     def open_alarms(self) -> Sequence[OpenAlarm]:
-        """All that still need a guard: active, or not yet acknowledged; most urgent first."""
+        """All that still need a guard: active, or not yet acknowledged; most urgent first, those
+        that are shelved last."""
 
     async def raise_alarm(self, kind: AlarmKind, about: str, detail: str = "") -> str:
-        """The alarm's id, new or that of the open alarm of the same kind about the same thing."""
+        """The alarm's id: new, or that of the alarm that this is once more."""
 
     async def acknowledge(self, alarm_id: str, operator: str, note: str = "") -> OpenAlarm:
         """The alarm as it stands after. Where two act at once, exactly one wins: the other finds
         the winner's name in `acknowledged_by`. Raises KeyError for an alarm that is not open."""
+
+    async def shelve(self, alarm_id: str, operator: str, reason: str, until_ms: int) -> OpenAlarm:
+        """Put aside until then (milliseconds since 1970 UTC), anew where it is already. Raises
+        KeyError for an alarm that is not open and ShelveRefusedError."""
+
+    async def unshelve(self, alarm_id: str, operator: str) -> OpenAlarm:
+        """Back, and waiting; one that is not shelved stays as it is. Raises KeyError likewise."""
 
     async def clear(self, kind: AlarmKind, about: str) -> None: ...
 

@@ -12,8 +12,15 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from gatewayd.domain import events, model
-from gatewayd.domain.events import EVENT_TYPES, SCHEMA_VERSION, Event, Stream
-from gatewayd.domain.model import ALARM_PRIORITY, AlarmKind, Reason
+from gatewayd.domain.alarm import (
+    MAX_ALIKE,
+    MAX_SHELF_MS,
+    NEVER_SUPPRESSED,
+    RETURN_NS,
+    SILENT,
+)
+from gatewayd.domain.events import ALARM_EVENTS, EVENT_TYPES, SCHEMA_VERSION, Event, Stream
+from gatewayd.domain.model import ALARM_PRIORITY, NS_PER_S, AlarmKind, Reason
 from gatewayd.reference.markdown import code, first_paragraph, page, table
 
 # What the code means, and what the guard can do.
@@ -166,30 +173,65 @@ _ALARMS: dict[AlarmKind, tuple[str, str]] = {
         "Look who is at the reader.",
     ),
     AlarmKind.DURESS: (
-        "Someone is made to open; the door opened as usual and nothing at the reader tells it.",
-        "Do not let on, do not go there alone; call the police.",
+        "Someone is being forced: a duress PIN or card. Nothing at the gate shows or sounds it.",
+        "Show nothing; call the police from elsewhere.",
+    ),
+    AlarmKind.FIRE: (
+        "The fire input spoke; the escape doors are free until a person resets it.",
+        "Call the fire brigade; see that the doors are free.",
     ),
     AlarmKind.WATCH_LIST: (
-        "A person or credential of the watch list was at a reader, and was denied.",
-        "Do not open; tell the shift leader.",
+        "A person or credential of the watch list was shown.",
+        "Do not let in; tell the shift leader.",
     ),
     AlarmKind.WRONG_TRIES: (
-        "Too many wrong PINs in a row at a reader, which takes none for a while.",
+        "As many wrong PINs in a row as `wrong_tries` allows; the reader backs off.",
         "Look who is at the reader.",
     ),
     AlarmKind.ANTI_PASSBACK: (
-        "Someone passed, or would have, who is in the area already or is not in it.",
-        "Check whether two people use one card.",
+        "Someone passed twice the same way, where the area allows it softly.",
+        "Check whether another uses the card.",
     ),
-    AlarmKind.AREA_OVER_LIMIT: (
-        "More people are in the area than its `maximum`.",
-        "Let nobody in; ask some to come out.",
-    ),
+    AlarmKind.AREA_OVER_LIMIT: ("More people in the area than its `maximum`.", "Hold people back."),
     AlarmKind.AREA_UNDER_MINIMUM: (
-        "Fewer people are in the area than its `minimum`, and not nobody.",
-        "Call in; send a second person or have them come out.",
+        "Fewer people in the area than its `minimum`, and not nobody.",
+        "Call who is inside; go and look.",
+    ),
+    AlarmKind.LOCK_CONTRADICTS: (
+        "The lock's own contact says otherwise than the lock was told.",
+        "Try the door; call service.",
+    ),
+    AlarmKind.TAMPER: ("A tamper contact opened.", "Look at the picture, then go there."),
+    AlarmKind.INPUT_FAULT: (
+        "A supervised input's wire is cut or shorted.",
+        "Watch the door; call service.",
+    ),
+    AlarmKind.NOTICE: (
+        "What a [[linkage]] of the settings tells the guard, in the installer's words.",
+        "Do what it says.",
     ),
 }
+
+
+_LIFE = """
+Priorities follow ISA-18.2: `critical` is acted on at once, `high` within minutes, `medium` during
+the shift, `low` is for reports. An alarm waits until someone acknowledges it, and leaves the list
+once it is also over. [The design page](../design/alarms.md) has its whole life as a table. Kinds
+are only ever added.
+"""
+_BOUNDS = f"""
+## Bounds
+- What is raised again within {RETURN_NS // (60 * NS_PER_S)} minutes after it was over is the same
+  alarm: `alarm.repeated` with a count, at most one event a minute. Although someone took it, it
+  waits anew (`alarm.reopened`), but no more than once in these minutes: six times an hour.
+- Kinds that are told each time make an alarm of their own for each raise; of more than {MAX_ALIKE}
+  that wait about the same thing the further ones are counted in the last, each with its event.
+- An alarm is shelved for {MAX_SHELF_MS // 3_600_000} hours at most, with a reason; it comes back by
+  itself, and goes if it is over meanwhile (`alarm.shelved`, `alarm.unshelved`).
+- One that nobody takes is escalated once to the shift leader and once to the manager
+  (`alarm.escalated`): after `[alarms] escalate_min` minutes and twice these, ten times as late
+  where the priority is `medium`, never where it is `low`.
+"""
 
 
 def reasons_page() -> str:
@@ -209,16 +251,18 @@ def reasons_page() -> str:
 
 
 def alarms_page() -> str:
-    """Every AlarmKind, with its priority."""
-    rows = [(code(kind), str(ALARM_PRIORITY[kind]), *_ALARMS[kind]) for kind in AlarmKind]
-    intro = (
-        "Priorities follow ISA-18.2: `critical` is acted on at once, `high` within minutes, "
-        "`medium` during the shift, `low` is for reports. An alarm is open until it is both over "
-        "and acknowledged; a repeat of the same kind about the same thing is counted in the open "
-        "alarm. Kinds are only ever added."
-    )
-    head = ("kind", "priority", "what is wrong", "what to do first")
-    return page("Alarms", "gatewayd/domain/model.py", intro, table(head, rows))
+    """Every AlarmKind with its priority, and how long anything may take."""
+    rows = [
+        (code(kind), str(ALARM_PRIORITY[kind]), *_ALARMS[kind], _manner(kind)) for kind in AlarmKind
+    ]
+    head = ("kind", "priority", "what is wrong", "what to do first", "how it is told")
+    return page("Alarms", "gatewayd/domain/model.py", _LIFE, table(head, rows), _BOUNDS)
+
+
+def _manner(kind: AlarmKind) -> str:
+    manner = ["each time, never shelved"] if kind in NEVER_SUPPRESSED else []
+    manner += ["without a sound, before all others"] if kind in SILENT else []
+    return "; ".join(manner)
 
 
 def events_page() -> str:
@@ -240,8 +284,7 @@ def events_page() -> str:
 
 
 def _about(event_type: type[Event]) -> str:
-    alarms = (events.AlarmRaised, events.AlarmAcknowledged, events.AlarmCleared)
-    stream = Stream.ALARMS if event_type in alarms else Stream.EVENTS
+    stream = Stream.ALARMS if event_type in ALARM_EVENTS else Stream.EVENTS
     about = (
         ""
         if (event_type.__doc__ or "").startswith(f"{event_type.__name__}(")
@@ -273,6 +316,8 @@ def _json(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
     return "[]" if value == () else f'"{value}"'
 
 

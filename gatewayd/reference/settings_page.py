@@ -14,7 +14,13 @@ from gatewayd.domain.ports import Driver, Registry
 from gatewayd.reference.markdown import code, first_paragraph, page, table
 from gatewayd.settings.model import ID_PATTERN, Settings
 from gatewayd.settings.secrets import is_secret_field
-from gatewayd.settings.tables import DEVICE_TABLES, holds_path, table_models
+from gatewayd.settings.tables import (
+    DEVICE_TABLES,
+    holds_path,
+    nested_tables,
+    table_models,
+    word_of,
+)
 
 _INTRO = """
 The settings are one TOML file, by default `/etc/gatewayd/gatewayd.toml`.
@@ -41,7 +47,7 @@ def settings_page(registry: Registry) -> str:
     drivers = [registry[name] for name in sorted(registry)]
     for name, (model, many) in table_models().items():
         heading = f"## [[{name}]]" if many else f"## [{name}]"
-        parts += [heading, _about(name, model, many), _keys(model)]
+        parts += [heading, _about(name, model, many), _keys(model), *_nested(model)]
         for driver in drivers:
             if driver.kind is DEVICE_TABLES.get(name):
                 parts += _driver(name, driver)
@@ -63,6 +69,17 @@ def _driver(table_name: str, driver: Driver) -> list[str]:
         f"{about} These keys stand in the same table.",
         _keys(driver.options),
     ]
+
+
+def _nested(model: type[BaseModel]) -> list[str]:
+    """The tables that stand in keys of the table, e.g. `then = [{ do = "relay", … }]`."""
+    parts = []
+    for key, info in model.model_fields.items():
+        for inner in nested_tables(info.annotation):
+            word = word_of(inner)
+            chosen = "" if word is None else f' with do = "{word}"'
+            parts += [f"### {code(key)}{chosen}", first_paragraph(inner.__doc__), _keys(inner)]
+    return parts
 
 
 def _keys(model: type[BaseModel]) -> str:
@@ -112,7 +129,9 @@ def _type_name(annotation: Any) -> str:  # noqa: ANN401  # a type, of any form
     if origin is Literal:
         return " or ".join(code(json.dumps(word)) for word in arguments)
     if origin in (Union, UnionType):
-        return " or ".join(_type_name(part) for part in arguments if part is not NoneType)
+        return " or ".join(
+            dict.fromkeys(_type_name(part) for part in arguments if part is not NoneType)
+        )
     if origin in (tuple, list):
         return f"list of {_type_name(arguments[0])}s"
     names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}

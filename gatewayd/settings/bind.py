@@ -1,27 +1,51 @@
-"""From settings to the domain's own values: the doors and access points that the rules see.
+"""From settings to the domain's own values: what the rules see of doors, access points, linkages.
 
 Owns the translation. Must not check: `gatewayd.settings.load` has.
 """
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from gatewayd.domain.interlock import Interlock, InterlockRule
+from gatewayd.domain.linkage import (
+    Action,
+    Linkage,
+    OrderMode,
+    SwitchRelay,
+    TakePicture,
+    TellGuard,
+    UnlockDoor,
+)
 from gatewayd.domain.model import (
     AccessPoint,
     AccessPointId,
+    AlarmKind,
     AntiPassback,
     Area,
     AreaId,
     CameraId,
+    DeviceId,
     Direction,
     Door,
     DoorId,
+    DoorMode,
     Excess,
     FailPolicy,
+    Reason,
     ScheduleId,
     Verification,
 )
-from gatewayd.settings.model import Settings
+from gatewayd.settings.model import (
+    ActionSettings,
+    LinkageSettings,
+    ModeAction,
+    NoticeAction,
+    PictureAction,
+    RelayAction,
+    Settings,
+    UnlockAction,
+)
 
 
 def domain_doors(settings: Settings) -> dict[DoorId, Door]:
@@ -99,3 +123,34 @@ def access_points(settings: Settings) -> dict[AccessPointId, AccessPoint]:
         )
         for reader in settings.reader
     }
+
+
+def domain_linkage(settings: LinkageSettings) -> Linkage:
+    """One [[linkage]]. Raises ValueError for an alarm or a reason that there is not."""
+    mode = settings.if_mode
+    return Linkage(
+        id=settings.id,
+        when=settings.when,
+        then=tuple(_action(action) for action in settings.then),
+        about=settings.about,
+        alarm=None if settings.alarm is None else AlarmKind(settings.alarm),
+        reason=None if settings.reason is None else Reason(settings.reason),
+        schedule_id=None if settings.schedule is None else ScheduleId(settings.schedule),
+        if_mode=None if mode is None else (DoorId(mode.door), DoorMode(mode.mode)),
+    )
+
+
+def _action(action: ActionSettings) -> Action:
+    match action:
+        case RelayAction():
+            return SwitchRelay(DeviceId(action.controller), action.relay, action.for_s)
+        case NoticeAction():
+            return TellGuard(action.text)
+        case PictureAction():
+            return TakePicture(CameraId(action.camera))
+        case ModeAction():
+            return OrderMode(DoorId(action.door), DoorMode(action.mode), action.for_s)
+        case UnlockAction():
+            return UnlockDoor(DoorId(action.door), action.for_s)
+        case _ as never:
+            assert_never(never)

@@ -30,7 +30,7 @@ def check_draft(draft: Draft) -> list[Problem]:
 
 def _ids(draft: Draft) -> Iterator[Problem]:
     seen: dict[str, Entry] = {}
-    for entry in draft.of("area", "door", "interlock", *DEVICE_TABLES):
+    for entry in draft.of("area", "door", "interlock", *DEVICE_TABLES, "linkage"):
         if entry.id is None:
             continue
         at = (*entry.at, "id")
@@ -48,14 +48,14 @@ def _ids(draft: Draft) -> Iterator[Problem]:
 
 def _references(draft: Draft) -> Iterator[Problem]:
     for entry in draft.of("door", "fire"):
-        yield from _refers(draft, entry, "controller", entry.value("controller"))
+        yield from refers(draft, entry, "controller", entry.value("controller"))
     for entry in draft.of("reader"):
-        yield from _refers(draft, entry, "door", entry.value("door"))
+        yield from refers(draft, entry, "door", entry.value("door"))
         for index, camera in enumerate(_listed(entry, "cameras")):
-            yield from _refers(draft, entry, "camera", camera, ("cameras", index))
+            yield from refers(draft, entry, "camera", camera, ("cameras", index))
     for entry in draft.of("interlock"):
         for index, door in enumerate(_listed(entry, "doors")):
-            yield from _refers(draft, entry, "door", door, ("doors", index))
+            yield from refers(draft, entry, "door", door, ("doors", index))
 
 
 def _listed(entry: Entry, key: str) -> list[Any]:
@@ -63,9 +63,10 @@ def _listed(entry: Entry, key: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _refers(
+def refers(
     draft: Draft, entry: Entry, table: str, wanted: object, key: tuple[str | int, ...] = ()
 ) -> Iterator[Problem]:
+    """A problem where `wanted` is no id of a [[`table`]]; `key` leads to it within the entry."""
     known = {other.id for other in draft.of(table) if other.id is not None}
     if isinstance(wanted, str) and wanted not in known:
         hint = suggestion(wanted, known, f"[[{table}]] ids")

@@ -14,6 +14,7 @@ from typing import Any
 from gatewayd.domain.ports import Driver, Registry
 from gatewayd.settings.check import check_draft
 from gatewayd.settings.files import check_files
+from gatewayd.settings.linkage_checks import check_linkages
 from gatewayd.settings.model import Settings
 from gatewayd.settings.problem import Problem, SettingsError
 from gatewayd.settings.secrets import SECRET_NAME, redacted
@@ -78,7 +79,9 @@ def _examine(
 ) -> tuple[Draft, list[Problem]]:
     source = read_source(path, overrides)
     draft = read_tables(source, registry)
-    found = [*draft.problems, *check_draft(draft), *check_files(draft)]
+    found = [
+        *draft.problems, *check_draft(draft), *check_linkages(draft), *check_files(draft)
+    ]  # fmt: skip
     return draft, sorted(dict.fromkeys(found), key=lambda problem: _order(source, problem))
 
 

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gatewayd.domain.events import EVENT_TYPES
+from gatewayd.domain.model import AlarmKind, Reason
+
 ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
 
 Id = Annotated[
@@ -256,6 +259,129 @@ class CameraSettings(DeviceTable):
     )
 
 
+class AlarmSettings(Table):
+    """How long an alarm may wait for a guard."""
+
+    escalate_min: float = Field(
+        default=3.0,
+        gt=0,
+        le=120,
+        description="Nobody took a critical or high alarm for so many minutes: it goes to the "
+        "shift leader, and after as many again to the manager. Medium ones may wait ten times as "
+        "long, low ones for ever.",
+    )
+
+
+class DoorInMode(Table):
+    """A door that must be in this mode."""
+
+    door: Id = Field(description="The id of a [[door]].")
+    mode: Literal["Locked", "Unlocked", "Accessed", "Blocked", "LockedDown", "LockedOpen"] = Field(
+        description="The mode that governs it, in ONVIF's words."
+    )
+
+
+class RelayAction(Table):
+    """Energise a relay that no door has: a siren, a lamp."""
+
+    do: Literal["relay"]
+    controller: Id = Field(description="The id of a [[controller]].")
+    relay: int = Field(ge=1, description="Relay terminal, from 1 as printed on the board.")
+    for_s: float = Field(gt=0, le=3_600, description="Then it is switched off again, always.")
+
+
+class NoticeAction(Table):
+    """Tell the guard: an alarm of low priority, with these words."""
+
+    do: Literal["notice"]
+    text: str = Field(
+        min_length=1,
+        max_length=200,
+        description='What the guard should know or do; "{about}" becomes the name of the door or '
+        "device that the event is about.",
+    )
+
+
+class PictureAction(Table):
+    """Keep a picture of the event's moment."""
+
+    do: Literal["picture"]
+    camera: Id = Field(description="The id of a [[camera]].")
+
+
+class ModeAction(Table):
+    """Order a door's mode: an operator's, the centre's and a fire's win over it."""
+
+    do: Literal["mode"]
+    door: Id = Field(description="The id of a [[door]].")
+    mode: Literal["Locked", "Unlocked", "Blocked", "LockedDown", "LockedOpen"] = Field(
+        description="In ONVIF's words."
+    )
+    for_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="How long; left out: until another order. LockedDown stays until it is lifted.",
+    )
+
+
+class UnlockAction(Table):
+    """Open a door for one passage, unless its mode forbids it."""
+
+    do: Literal["unlock"]
+    door: Id = Field(description="The id of a [[door]].")
+    for_s: float | None = Field(
+        default=None, gt=0, le=120, description="Left out: as long as after a grant."
+    )
+
+
+ActionSettings = Annotated[
+    RelayAction | NoticeAction | PictureAction | ModeAction | UnlockAction,
+    Field(discriminator="do"),
+]
+
+
+class LinkageSettings(Table):
+    """When this happens, then do that; what is left out is not asked for. Only what happens while
+    gatewayd runs counts, and only within ten seconds. A linkage that could set itself off again,
+    by itself or through others, is refused. At most 64.
+    """
+
+    id: Id = Field(description="The linkage's id, unique among all ids of this file.")
+    when: str = Field(
+        description="The kind of the event, e.g. 'alarm.raised': docs/reference/events.md.",
+        json_schema_extra={"enum": list(EVENT_TYPES)},
+    )
+    about: str | None = Field(
+        default=None, description="Only where the event is about this: its subject."
+    )
+    alarm: str | None = Field(
+        default=None,
+        description="Only this kind of alarm: docs/reference/alarms.md.",
+        json_schema_extra={"enum": [kind.value for kind in AlarmKind]},
+    )
+    reason: str | None = Field(
+        default=None,
+        description="Only an 'access.denied' for this reason: docs/reference/reasons.md.",
+        json_schema_extra={"enum": [reason.value for reason in Reason]},
+    )
+    schedule: Id | None = Field(
+        default=None,
+        description="Only in these hours: a schedule of the whitelist. One that it does not have "
+        "is never open.",
+    )
+    if_mode: DoorInMode | None = Field(
+        default=None, description="Only while a door is in this mode."
+    )
+    then: tuple[ActionSettings, ...] = Field(
+        strict=False,
+        min_length=1,
+        max_length=8,
+        description="What is done, in this order. A reader's light, buzzer or text is not yet "
+        "among it.",
+    )
+
+
 class LinkSettings(Table):
     """The line to the central system over MQTT."""
 
@@ -322,5 +448,7 @@ class Settings(Table):
     fire: FireSettings | None = Field(
         default=None, description="Leave out where no panel is wired."
     )
+    alarms: AlarmSettings = AlarmSettings()
+    linkage: tuple[LinkageSettings, ...] = Field(default=(), strict=False)
     link: LinkSettings | None = Field(default=None, description="Leave out to run alone.")
     console: ConsoleSettings | None = Field(default=None, description="Leave out for no console.")

@@ -246,6 +246,45 @@ def _is_line(info: FieldInfo | None) -> bool:
     return isinstance(extra, dict) and extra.get("line") is True
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where an error is: the path of keys, the model that holds the last of them, and its field."""
+
+    path: KeyPath
+    owner: type[BaseModel]
+    info: FieldInfo | None
+
+
+def _spot(model: type[BaseModel], where: KeyPath) -> _Spot:
+    """pydantic puts the word that chose a member of a union into the path: it is no key."""
+    spot, chosen = _Spot((), model, None), dict[str | int, type[BaseModel]]()
+    for part in where:
+        if part in chosen:
+            spot, chosen = replace(spot, owner=chosen[part]), {}
+        elif isinstance(part, int):
+            spot = replace(spot, path=(*spot.path, part))
+        else:
+            info = spot.owner.model_fields.get(part)
+            inner = nested_tables(info.annotation) if info is not None else []
+            chosen = {word: table for table in inner if (word := word_of(table)) is not None}
+            owner = inner[0] if inner and not chosen else spot.owner
+            spot = _Spot((*spot.path, part), owner, info)
+    return spot
+
+
+def nested_tables(annotation: Any) -> list[type[Table]]:  # noqa: ANN401  # a type, of any form
+    """The tables that a key's type is made of, in their order."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return [annotation]
+    return [table for part in get_args(annotation) for table in nested_tables(part)]
+
+
+def word_of(table: type[Table]) -> str | None:
+    """The word of its key `do` that chooses this table; None where it has no such key."""
+    info = table.model_fields.get("do")
+    return None if info is None else str(get_args(info.annotation)[0])
+
+
 def _problem(
     source: Source,
     model: type[BaseModel],
@@ -254,17 +293,26 @@ def _problem(
     error: ErrorDetails,
 ) -> Problem:
     """One of pydantic's errors at its place, in the installer's words."""
-    where = (*at, *error["loc"])
-    key = str(error["loc"][0]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-        hint = nearest(key, known) or f"known: {listed(known)}"
+    spot = _spot(model, error["loc"])
+    where = (*at, *spot.path)
+    kind, key = error["type"], str(spot.path[-1]) if spot.path else ""
+    if kind == "extra_forbidden":
+        keys = known if len(spot.path) == 1 else spot.owner.model_fields
+        hint = nearest(key, keys) or f"known: {listed(keys)}"
         return source.problem(where, "is not a known key", hint)
-    info = model.model_fields.get(key)
-    hint = info.description or "" if info is not None else ""
-    if error["type"] == "literal_error" and isinstance(error["input"], str):
+    hint = spot.info.description or "" if spot.info is not None else ""
+    if kind == "union_tag_invalid":
+        words = str(error["ctx"]["expected_tags"]).replace("'", "").split(", ")
+        tag = str(error["ctx"]["tag"])
+        return source.problem((*where, "do"), _no_such_word(tag, words), nearest(tag, words))
+    if kind == "literal_error" and isinstance(error["input"], str):
         words = str(error["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
         hint = nearest(error["input"], words) or hint
     return source.problem(where, _what(error), hint)
+
+
+def _no_such_word(word: str, words: Collection[str]) -> str:
+    return f"must be one of {listed(words)}, is {word!r}"
 
 
 def _what(error: ErrorDetails) -> str:
@@ -273,6 +321,12 @@ def _what(error: ErrorDetails) -> str:
         return f"must have at least {context['min_length']}, has {context['actual_length']}"
     if kind == "missing":
         return "is missing"
+    if kind == "union_tag_not_found":
+        return "has no key 'do'"
+    if kind in {"too_short", "too_long"}:
+        bound = "at least" if kind == "too_short" else "at most"
+        limit = context["min_length"] if kind == "too_short" else context["max_length"]
+        return f"must have {bound} {limit}, has {context['actual_length']}"
     if kind == "value_error":
         return str(context["error"])
     if kind == "string_pattern_mismatch" and context["pattern"] == ID_PATTERN:

@@ -45,10 +45,17 @@ LAST_OF = {
     for stream in Stream
 }
 _ALARMS = "SELECT count(*) FROM event WHERE stream = 'alarm' AND seq > ? AND seq <= ?"
-_OPEN_ALARMS = """WHERE seq IN (
-    SELECT raised_seq FROM alarm WHERE acknowledged_seq IS NULL OR cleared_seq IS NULL
-    UNION ALL SELECT acknowledged_seq FROM alarm WHERE cleared_seq IS NULL
-    UNION ALL SELECT cleared_seq FROM alarm WHERE acknowledged_seq IS NULL) ORDER BY seq"""
+MAX_OVER = 64  # alarms that are over and may come back as the same: the last so many
+# As the partial index alarm_open says it, word for word: else SQLite would read every alarm ever.
+OPEN = "cleared_seq IS NULL OR (acknowledged_seq IS NULL AND shelved_seq IS NULL)"
+_ALARM_SEQS = (
+    "raised_seq", "acknowledged_seq", "cleared_seq", "repeated_seq", "waiting_seq", "shelved_seq",
+    "escalated_seq",
+)  # fmt: skip
+_LISTED_ALARMS = f"""WHERE seq IN (
+    WITH listed AS (SELECT * FROM alarm WHERE {OPEN} UNION
+        SELECT * FROM (SELECT * FROM alarm ORDER BY cleared_seq DESC LIMIT {MAX_OVER}))
+    {" UNION ALL ".join(f"SELECT {column} FROM listed" for column in _ALARM_SEQS)}) ORDER BY seq"""  # noqa: S608  # constants
 _WHEREABOUTS = """SELECT w.person_id, w.area_id, w.neutral, e.boot, e.mono_ns, e.wall_ms, e.trusted
     FROM whereabouts w LEFT JOIN event e ON e.seq = w.seq"""
 _NEVER = Stamp("", 0, 0, wall_trusted=False)
@@ -123,8 +130,9 @@ class JournalReader:
         return [outbox_row_of(row, first_hash(self._epoch)) for row in rows]
 
     async def alarm_events(self) -> list[JournalEntry]:
-        """The events of the alarms that are still open, ascending: `domain.alarm.apply` folds."""
-        return await self._events(_OPEN_ALARMS)
+        """The events of the alarms that are open, or that may come back as the same, ascending:
+        `domain.alarm.apply` makes the alarms of them."""
+        return await self._events(_LISTED_ALARMS)
 
     async def mode_orders(self) -> dict[DoorId, dict[OrderKey, ModeOrder]]:
         """The orders of modes that stand, by door; doors without any are left out."""

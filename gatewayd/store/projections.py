@@ -8,10 +8,17 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from gatewayd.domain.events import (
+    ALARM_EVENTS,
     AccessOutcome,
     AlarmAcknowledged,
     AlarmCleared,
+    AlarmEscalated,
+    AlarmEvent,
     AlarmRaised,
+    AlarmReopened,
+    AlarmRepeated,
+    AlarmShelved,
+    AlarmUnshelved,
     CommandAccepted,
     CommandDone,
     DesiredApplied,
@@ -53,17 +60,8 @@ def statements(event: Event, seq: int) -> list[Statement]:
     of two equal commands can never become durable.
     """
     match event:
-        case AlarmRaised():
-            return [("INSERT INTO alarm VALUES (?, ?, NULL, NULL)", (event.alarm_id, seq))]
-        case AlarmAcknowledged():
-            # The first to acknowledge stays the one who did, as in `domain.alarm.apply`.
-            sql = (
-                "UPDATE alarm SET acknowledged_seq = ?"
-                " WHERE alarm_id = ? AND acknowledged_seq IS NULL"
-            )
-            return [(sql, (seq, event.alarm_id))]
-        case AlarmCleared():
-            return [("UPDATE alarm SET cleared_seq = ? WHERE alarm_id = ?", (seq, event.alarm_id))]
+        case event if isinstance(event, ALARM_EVENTS):
+            return [_alarm(event, seq)]
         case DoorModeOrdered() | FireDetected() | FireReset():
             return _mode_orders(event, seq)
         case CommandAccepted():
@@ -89,6 +87,34 @@ def statements(event: Event, seq: int) -> list[Statement]:
             return [(_PICTURE, (seq, event.for_seq, *picture))]
         case _:
             return []
+
+
+_WAITS = "waiting_seq = ?, acknowledged_seq = NULL, escalated_seq = NULL"
+
+
+def _alarm(event: AlarmEvent, seq: int) -> Statement:
+    """What `domain.alarm.apply` needs to make the alarm anew: the last event that counts of each
+    kind. Where one undoes another, the undone is taken out."""
+    match event:
+        case AlarmRaised():
+            return "INSERT INTO alarm (alarm_id, raised_seq) VALUES (?, ?)", (event.alarm_id, seq)
+        case AlarmAcknowledged():  # the first to acknowledge stays the one who did
+            change = "acknowledged_seq = coalesce(acknowledged_seq, ?)"
+        case AlarmRepeated():
+            change = "repeated_seq = ?, cleared_seq = NULL"
+        case AlarmCleared():
+            change = "cleared_seq = ?"
+        case AlarmReopened():
+            change = _WAITS
+        case AlarmShelved():
+            change = "shelved_seq = ?"
+        case AlarmUnshelved():
+            change = f"{_WAITS}, shelved_seq = NULL"
+        case AlarmEscalated():
+            change = "escalated_seq = ?"
+        case _ as never:
+            assert_never(never)
+    return f"UPDATE alarm SET {change} WHERE alarm_id = ?", (seq, event.alarm_id)  # noqa: S608  # constants
 
 
 def _of_places(

@@ -24,8 +24,12 @@ CREATE TABLE outbox (
 CREATE TABLE alarm (
     alarm_id         TEXT    PRIMARY KEY,
     raised_seq       INTEGER NOT NULL,
-    acknowledged_seq INTEGER,
-    cleared_seq      INTEGER
+    acknowledged_seq INTEGER,           -- NULL while it waits for someone
+    cleared_seq      INTEGER,           -- NULL while it is up
+    repeated_seq     INTEGER,           -- of the last alarm.repeated
+    waiting_seq      INTEGER,           -- since which event it waits, where that is not the first
+    shelved_seq      INTEGER,           -- NULL unless it is shelved, or was when it was over
+    escalated_seq    INTEGER            -- of the last alarm.escalated since it waits
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE door_mode_order (
     door_id      TEXT    NOT NULL,

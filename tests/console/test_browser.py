@@ -29,7 +29,7 @@ from playwright.async_api import (
 )
 
 from gatewayd.clock import SystemClock
-from gatewayd.domain.events import AlarmAcknowledged, OperatorOrdered
+from gatewayd.domain.events import AlarmAcknowledged, AlarmShelved, OperatorOrdered
 from gatewayd.domain.model import AlarmKind, DoorMode, Reason, Remedy, RuleResult, RuleTrace
 from gatewayd.store.operators import Operator, Role
 from tests.console.rig import HASH, PASSWORD, Rig, rig, served
@@ -367,6 +367,66 @@ async def test_an_alarm_is_taken_with_a_note(console: Rig, desk: Desk) -> None:
     assert taken.note == "called Wu"
 
 
+async def test_three_keys_shelve_an_alarm_and_one_button_brings_it_back(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page()
+    await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "b1-lobby")
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.TAMPER, "main-gate")
+    badge = page.locator("[data-screen=alarms] .badge")
+    await expect(badge).to_have_text("2")
+    await page.keyboard.press("a")
+    row = page.locator(f"[data-alarm='{alarm_id}']")
+    await row.get_by_role("button", name="I take it").focus()
+    for key in ("s", "3", "2"):
+        await page.keyboard.press(key)
+    await expect(page.locator(".notice.good")).to_contain_text("Shelved until")
+    shelf = page.locator(".shelf")
+    await expect(shelf).to_contain_text("li-guard: Contact or line flutters")
+    await expect(shelf.locator("[data-alarm]")).to_have_count(1)
+    await expect(badge).to_have_text("1")
+    [event] = await console.journaled(AlarmShelved)
+    assert isinstance(event, AlarmShelved)
+    assert abs(event.until_ms - console.clock.now().wall_ms - 3_600_000) < 30_000
+    await shelf.get_by_role("button", name="Bring back").click()
+    await expect(shelf).to_have_count(0)
+    await expect(badge).to_have_text("2")
+
+
+async def test_a_forced_door_can_not_be_shelved_and_duress_is_silent(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page()
+    await page.keyboard.press("3")
+    await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    await console.alarms.raise_alarm(AlarmKind.DURESS, "gate-in")
+    first = page.locator("[data-alarm]").first
+    await expect(first).to_contain_text("Duress")
+    await expect(first).to_contain_text("Silent: no sound here")
+    await expect(page.get_by_role("button", name="Shelve…")).to_have_count(0)
+    await page.keyboard.press("s")
+    await expect(page.locator("dialog")).to_have_count(0)
+
+
+async def test_a_duress_alone_makes_no_sound_and_a_forced_door_does(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page()
+    await page.evaluate("""() => {
+        window.tones = 0;
+        const start = OscillatorNode.prototype.start;
+        OscillatorNode.prototype.start = function (at) { window.tones += 1; start.call(this, at); };
+    }""")
+    await page.keyboard.press("3")
+    await console.alarms.raise_alarm(AlarmKind.DURESS, "gate-in")
+    await expect(page.locator("[data-alarm]")).to_have_count(1)
+    ticks = "() => new Promise(done => setTimeout(done, 2500)).then(() => window.tones)"
+    assert await page.evaluate(ticks) == 0
+    await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    await expect(page.locator("[data-alarm]")).to_have_count(2)
+    assert await page.evaluate(ticks) > 0
+
+
 async def test_sound_waits_for_the_first_key_and_can_be_muted(console: Rig, desk: Desk) -> None:
     page = await desk.page()
     await page.reload()
@@ -531,6 +591,10 @@ async def test_everything_a_hand_aims_at_is_large_named_and_on_the_screen(
 ) -> None:
     await console.picture(await console.denied())
     await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate")
+    shelved = await console.alarms.raise_alarm(AlarmKind.TAMPER, "main-gate")
+    later_ms = console.clock.now().wall_ms + 3_600_000
+    await console.alarms.shelve(shelved, "li-guard", "the box stays open all day", later_ms)
     page = await desk.page(operator, viewport={"width": size[0], "height": size[1]})
     for screen in "1234o":
         await page.keyboard.press(screen)

@@ -259,6 +259,24 @@ async def test_alarms_come_whole_and_right_even_before_the_desk_knows(
         assert (await page.until("alarms")).data["alarms"] == []
 
 
+async def test_shelving_and_chatter_come_as_they_stand(console: Rig, feed: Feed) -> None:
+    page = listen(feed, console.journal.last_seq)
+    await page.until("state")
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.TAMPER, "main-gate")
+    until_ms = console.clock.now().wall_ms + 60_000
+    await page.until("alarms")
+    await console.alarms.shelve(alarm_id, "li-guard", "noise", until_ms)
+    assert (await page.until("alarms")).data["alarms"][0]["shelved_by"] == "li-guard"
+    await console.alarms.unshelve(alarm_id, "li-guard")
+    assert (await page.until("alarms")).data["alarms"][0]["shelved_by"] is None
+    await console.alarms.clear(AlarmKind.TAMPER, "main-gate")
+    await page.until("alarms")
+    await console.alarms.raise_alarm(AlarmKind.TAMPER, "main-gate")
+    await console.alarms.clear(AlarmKind.TAMPER, "main-gate")  # the journal learns it later
+    [alarm] = (await page.until("alarms")).data["alarms"]
+    assert (alarm["repeats"], alarm["active"]) == (1, False)
+
+
 async def test_a_picture_of_an_alarm_comes_with_the_alarms(console: Rig, feed: Feed) -> None:
     await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
     page = listen(feed, console.journal.last_seq)

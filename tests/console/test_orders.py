@@ -12,7 +12,13 @@ import pytest
 from gatewayd.console import models, repeats
 from gatewayd.console.problems import ProblemError
 from gatewayd.console.routes import orders
-from gatewayd.domain.events import AlarmAcknowledged, CauseKind, OperatorOrdered, Outcome
+from gatewayd.domain.events import (
+    AlarmAcknowledged,
+    AlarmShelved,
+    CauseKind,
+    OperatorOrdered,
+    Outcome,
+)
 from gatewayd.domain.model import AlarmKind, DoorMode
 from gatewayd.domain.ports import JournalError
 from gatewayd.store.operators import Role
@@ -221,6 +227,61 @@ async def test_an_acknowledgement_that_cannot_be_journaled_is_none(console: Rig)
             answer = await order(client, f"/api/v1/alarms/{alarm_id}/acknowledge", {})
     assert answer.status_code == 503
     assert console.alarms.open_alarms()[0].acknowledged_by is None
+
+
+async def test_a_shelved_alarm_is_listed_with_who_why_and_until_and_brought_back(
+    console: Rig,
+) -> None:
+    alarm_id = await console.alarms.raise_alarm(AlarmKind.TAMPER, "main-gate")
+    path = f"/api/v1/alarms/{alarm_id}"
+    until_ms = console.clock.now().wall_ms + 3_600_000
+    async with console.signed_in() as li:
+        body = {"reason": "box is open", "until_ms": until_ms}
+        shelved = (await order(li, f"{path}/shelve", body)).json()
+        listed = (await li.get("/api/v1/alarms")).json()["alarms"]
+        back = (await order(li, f"{path}/unshelve", {}, "key-00000002")).json()
+    assert listed == [shelved]
+    fields = ("shelved_by", "shelved_reason", "shelved_until_ms")
+    assert [shelved[field] for field in fields] == ["li-guard", "box is open", until_ms]
+    assert [back[field] for field in fields] == [None, None, None]
+    [event] = await console.journaled(AlarmShelved)
+    assert isinstance(event, AlarmShelved)
+    assert (event.operator, event.reason) == ("li-guard", "box is open")
+
+
+async def test_what_may_not_be_shelved_is_a_problem_with_its_own_code(console: Rig) -> None:
+    forced = await console.alarms.raise_alarm(AlarmKind.DOOR_FORCED, "main-gate")
+    tamper = await console.alarms.raise_alarm(AlarmKind.TAMPER, "main-gate")
+    now_ms = console.clock.now().wall_ms
+    shift_ms = 8 * 3_600_000
+    answers = []
+    async with console.signed_in() as li:
+        for number, (alarm_id, until_ms) in enumerate(
+            [
+                (forced, now_ms + 60_000),
+                (tamper, now_ms + shift_ms + 1),
+                (tamper, now_ms),
+                ("0123", now_ms + 60_000),
+                (tamper, now_ms + shift_ms),
+            ]
+        ):
+            body = {"reason": "noise", "until_ms": until_ms}
+            path = f"/api/v1/alarms/{alarm_id}/shelve"
+            answers.append(await order(li, path, body, f"key-0000000{number}"))
+        gone = await order(li, "/api/v1/alarms/0123/unshelve", {}, "key-00000009")
+    assert [answer.json().get("code") for answer in answers] == [
+        "never-shelved", "shelf-time-unfit", "shelf-time-unfit", "no-such-alarm", None,
+    ]  # fmt: skip
+    assert gone.json()["code"] == "no-such-alarm"
+
+
+async def test_duress_stands_first_makes_no_sound_and_can_not_be_shelved(console: Rig) -> None:
+    await console.alarms.raise_alarm(AlarmKind.FIRE, "fire")
+    await console.alarms.raise_alarm(AlarmKind.DURESS, "gate-in")
+    async with console.signed_in() as li:
+        duress, fire = (await li.get("/api/v1/alarms")).json()["alarms"]
+    assert (duress["kind"], duress["silent"], duress["shelvable"]) == ("duress", True, False)
+    assert (fire["silent"], fire["shelvable"]) == (False, False)
 
 
 # --------------------------------------------------------------------------- stored results

@@ -29,6 +29,8 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/doors/lockdown": {"reason": "test"},
     "POST /api/v1/doors/lift-lockdown": {"reason": "test"},
     "POST /api/v1/alarms/{alarm_id}/acknowledge": {"note": ""},
+    "POST /api/v1/alarms/{alarm_id}/shelve": {"reason": "test", "until_ms": 1_795_000_060_000},
+    "POST /api/v1/alarms/{alarm_id}/unshelve": {},
     "PUT /api/v1/session/language": {"language": "en"},
     "PUT /api/v1/session/password": {"current": "x", "new": "y"},
 }

@@ -14,7 +14,7 @@ from gatewayd.console.problems import PROBLEMS
 from gatewayd.console.texts import LANGUAGES, Texts
 from gatewayd.domain import path_rules
 from gatewayd.domain.door import Phase
-from gatewayd.domain.events import Outcome
+from gatewayd.domain.events import Escalation, Outcome
 from gatewayd.domain.explain import CHANGES
 from gatewayd.domain.model import (
     AlarmKind,
@@ -51,6 +51,10 @@ NEEDED = {
     *(f"direction.{direction}" for direction in Direction),
     *(f"credential.{kind}" for kind in CredentialKind),
     *(f"role.{role}" for role in Role),
+    *(f"role.{role}" for role in Escalation),
+    *(f"alarms.escalated.{role}" for role in Escalation),
+    *(f"shelve.reason.{number}" for number in range(1, 5)),
+    *(f"shelve.minutes.{minutes}" for minutes in (15, 60, 480)),
     *(f"problem.{code}" for code in PROBLEMS),
     *(f"link.{state}" for state in ("alone", "connecting", "online", "stopped")),
     *(f"device.{kind}" for kind in ("reader", "controller", "camera")),

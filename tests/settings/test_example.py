@@ -77,6 +77,9 @@ def test_the_example_fits_the_schema(schema: dict[str, Any], example: dict[str, 
         ("reader", "driver", "rtsp"),  # a camera's driver
         ("camera", "ring_s", 1),  # out of range
         ("door", "id", "Main Gate"),  # no id
+        ("linkage", "when", "door.exploded"),  # no such event
+        ("linkage", "then", [{"do": "dance"}]),  # no such action
+        ("linkage", "then", []),
     ],
 )
 def test_a_mistake_in_a_device_does_not_fit_the_schema(

@@ -112,9 +112,12 @@ def test_the_figures_are_counted_from_the_events() -> None:
         event(4, "access.outcome", outcome="unlocked", decision_seq=3),
         event(5, "access.outcome", outcome="failed", decision_seq=3),
         event(6, "picture.stored"),
-        event(7, "alarm.raised", "alarm", alarm="door_held", priority="medium"),
-        event(8, "alarm.raised", "alarm", alarm="door_forced", priority="critical"),
-        event(9, "alarm.cleared", "alarm"),
+        event(7, "alarm.raised", "alarm", alarm="door_held", priority="medium", alarm_id="a"),
+        event(8, "alarm.raised", "alarm", alarm="door_forced", priority="critical", alarm_id="b"),
+        event(9, "alarm.cleared", "alarm", alarm_id="a"),
+        event(10, "alarm.cleared", "alarm", alarm_id="a"),  # told once more, with a count
+        event(11, "alarm.cleared", "alarm", alarm_id="b"),
+        event(12, "alarm.repeated", "alarm", alarm_id="b"),
     )
     found = reckon([tap(1, "AAAA")], told)
     assert (found.opened, found.pictures, found.open_alarms) == (1, 1, 1)
@@ -138,6 +141,7 @@ EVENTS = [
     (event(5, "door.opened", authorised=True), "opened"),
     (event(6, "door.held_warning", open_s=6.0), "open for 6 s"),
     (event(7, "alarm.raised", alarm="door_held", priority="medium"), "ALARM    door_held"),
+    (event(8, "alarm.repeated", alarm="door_held", repeats=3), "ALARM    door_held again, 3"),
     (event(8, "alarm.cleared"), "alarm over"),
     (event(9, "door.exit_requested"), "exit requested"),
 ]

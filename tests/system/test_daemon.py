@@ -41,6 +41,13 @@ CONSOLE = """
 port = 0
 operators_file = "{folder}/operators.toml"
 """
+SIREN = """
+[[linkage]]
+id = "siren"
+when = "alarm.raised"
+alarm = "door_forced"
+then = [{ do = "relay", controller = "board-1", relay = 4, for_s = 3600 }]
+"""
 
 
 @asynccontextmanager
@@ -102,6 +109,21 @@ async def test_a_door_forced_and_an_exit_are_seen_through_the_board(
         gate.board.terminals.set_input(1, True)
         gate.board.terminals.set_input(1, False)
         await forced(gate, tmp_path)
+
+
+async def test_a_linkage_sounds_a_siren_for_a_forced_door_and_the_end_switches_it_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with devices(tmp_path, SIREN) as gate:
+        async with running(gate.config, capsys):
+            await until_kind(tmp_path, "device.online")
+            gate.board.terminals.set_input(1, True)
+            gate.board.terminals.set_input(1, False)
+            await forced(gate, tmp_path)
+            await gate.board.terminals.wait_for_relay(4, True)
+            await until_kind(tmp_path, "linkage.done")
+        assert not gate.board.terminals.relays[3].energised
+    assert "linkage.fired" in await kinds(tmp_path)
 
 
 async def forced(gate: Devices, folder: Path) -> None:

@@ -7,6 +7,8 @@ with what came of it. Must not decide whether a door may open: its mode does, be
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -17,13 +19,15 @@ from gatewayd.console.models import (
     AlarmView,
     DoorList,
     Note,
+    Nothing,
     Order,
     OrderResult,
+    Shelving,
 )
 from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
 from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, key_of, silent
-from gatewayd.domain.alarm import OpenAlarm
+from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
 from gatewayd.domain.events import (
     AlarmAcknowledged,
     Cause,
@@ -31,6 +35,7 @@ from gatewayd.domain.events import (
     OperatorOrdered,
 )
 from gatewayd.domain.model import DoorId
+from gatewayd.domain.ports import ShelveRefusedError
 
 router = APIRouter(prefix=PREFIX)
 
@@ -113,6 +118,71 @@ async def acknowledge(
 
     what = f"acknowledge {alarm_id} {note}"
     return await console.repeats.once(who.session.id, key_of(key), what, AlarmView, act)
+
+
+@router.post(
+    "/alarms/{alarm_id}/shelve",
+    summary="Put an alarm aside for a while",
+    tags=["alarms"],
+    responses=responses(
+        *ORDER_ERRORS, "no-such-alarm", "never-shelved", "shelf-time-unfit", body=True
+    ),
+)
+async def shelve(
+    alarm_id: Annotated[str, Path(max_length=64)],
+    shelving: Shelving,
+    who: Who,
+    console: ConsoleDep,
+    key: Key = None,
+) -> AlarmView:
+    """Out of the waiting list until then, without a sound, and listed apart. It comes back by
+    itself; one that is over meanwhile goes. Shelving it again sets the time anew."""
+
+    async def act() -> AlarmView:
+        with _alarm_problems():
+            alarm = await console.deps.alarms.shelve(
+                alarm_id, who.operator.name, shelving.reason, shelving.until_ms
+            )
+        return (await console.views.alarms(lambda: [alarm]))[0]
+
+    what = f"shelve {alarm_id} {shelving}"
+    return await console.repeats.once(who.session.id, key_of(key), what, AlarmView, act)
+
+
+@router.post(
+    "/alarms/{alarm_id}/unshelve",
+    summary="Bring a shelved alarm back",
+    tags=["alarms"],
+    responses=responses(*ORDER_ERRORS, "no-such-alarm", body=True),
+)
+async def unshelve(
+    alarm_id: Annotated[str, Path(max_length=64)],
+    _nothing: Nothing,
+    who: Who,
+    console: ConsoleDep,
+    key: Key = None,
+) -> AlarmView:
+    """It waits for a guard again, although someone had taken it before it was shelved."""
+
+    async def act() -> AlarmView:
+        with _alarm_problems():
+            alarm = await console.deps.alarms.unshelve(alarm_id, who.operator.name)
+        return (await console.views.alarms(lambda: [alarm]))[0]
+
+    what = f"unshelve {alarm_id}"
+    return await console.repeats.once(who.session.id, key_of(key), what, AlarmView, act)
+
+
+@contextmanager
+def _alarm_problems() -> Iterator[None]:
+    """What the desk refuses, as the problems of a response."""
+    try:
+        yield
+    except KeyError:
+        raise ProblemError("no-such-alarm", "it may be over; load the list again") from None
+    except ShelveRefusedError as error:
+        never = error.refusal is ShelveRefusal.NEVER
+        raise ProblemError("never-shelved" if never else "shelf-time-unfit") from None
 
 
 async def _acknowledge(console: Console, alarm_id: str, name: str, note: str) -> OpenAlarm:

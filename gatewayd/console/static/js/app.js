@@ -6,7 +6,7 @@ import { Dialog } from "./dialogs.js";
 import { Header, SCREENS, showKeys, switchLanguage, switchTheme } from "./header.js";
 import { t, useLanguage } from "./i18n.js";
 import { Icon } from "./icons.js";
-import { show } from "./orders.js";
+import { shelveChosen, show } from "./orders.js";
 import { PasswordScreen } from "./password.js";
 import { AlarmsScreen } from "./screens/alarms.js";
 import { DoorsScreen } from "./screens/doors.js";
@@ -14,7 +14,7 @@ import { enlarge } from "./screens/entry.js";
 import { LiveScreen, setFilter, toNow } from "./screens/live.js";
 import { SystemScreen } from "./screens/system.js";
 import { soundAlarms, toggleMute, wakeSound } from "./sound.js";
-import { change, shownEntry, state, subscribe } from "./store.js";
+import { change, shownEntry, state, subscribe, waitingAlarms } from "./store.js";
 import { begin, lostText } from "./stream.js";
 import { aboutOf } from "./words.js";
 
@@ -55,7 +55,7 @@ const Lost = () => html`
 
 /** The most urgent alarm that waits, for those who hear the page. */
 function alarmSentence() {
-  const alarm = state.alarms.find((one) => one.acknowledged_by === null);
+  const alarm = waitingAlarms()[0];
   if (!alarm) return "";
   return t("alarms.announce", {
     priority: t(`priority.${alarm.priority}`),
@@ -68,6 +68,7 @@ function alarmSentence() {
 const KEYS = {
   o: () => state.connected && change({ dialog: { kind: "open" } }),
   a: () => show("alarms"),
+  s: () => shelveChosen(),
   f: () => void setFilter(!state.deniedOnly),
   j: () => toNow(),
   p: () => enlarge(shownEntry()),
@@ -82,7 +83,8 @@ for (const { screen, key } of SCREENS) KEYS[key] = () => show(screen);
 /** @param {KeyboardEvent} event */
 function keyed(event) {
   const typing = event.target instanceof HTMLInputElement;
-  if (typing || state.dialog || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  // A key that a dialog has taken is none of ours, although the dialog may be closed by now.
+  if (event.defaultPrevented || typing || state.dialog || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const act = KEYS[event.key.toLowerCase()];
   if (!act || state.session.must_change_password) return;
   event.preventDefault();

@@ -3,18 +3,19 @@
 import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { t } from "./i18n.js";
 import { DOOR_ICON, Icon } from "./icons.js";
-import { acknowledge, openDoor, setLockdown } from "./orders.js";
+import { acknowledge, openDoor, setLockdown, shelve } from "./orders.js";
 import { change, state } from "./store.js";
 import { aboutOf, doorState } from "./words.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-const REASONS = { open: 5, lockdown: 4, lift: 3 };
+const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4 };
+const SHELF_MINUTES = [15, 60, 480]; // the box allows 8 hours
 
 export const closeDialog = () => change({ dialog: null });
 
 /** @param {{ dialog: any }} props */
 export function Dialog({ dialog }) {
-  const kinds = { open: OpenDialog, lockdown: LockdownDialog, note: NoteDialog, picture: PictureDialog, keys: KeysDialog };
+  const kinds = { open: OpenDialog, lockdown: LockdownDialog, note: NoteDialog, shelve: ShelveDialog, picture: PictureDialog, keys: KeysDialog };
   const Kind = kinds[/** @type {keyof typeof kinds} */ (dialog.kind)];
   return html`<${Kind} ...${dialog} />`;
 }
@@ -88,7 +89,7 @@ function OpenDialog({ door: given }) {
 
 /**
  * Numbered reasons, and one that is written.
- * @param {{ kind: "open" | "lockdown" | "lift", title: string, hint: string, submit: string,
+ * @param {{ kind: "open" | "lockdown" | "lift" | "shelve", title: string, hint: string, submit: string,
  *   take: (reason: string) => void }} props
  */
 function ReasonStep({ kind, title, hint, submit, take }) {
@@ -167,6 +168,30 @@ function NoteDialog({ alarm }) {
   `;
 }
 
+/** A reason by its digit, then how long by another. @param {{ alarm: any }} props */
+function ShelveDialog({ alarm }) {
+  const [reason, take] = useState("");
+  if (!reason) {
+    const title = t("shelve.title", { alarm: `${t(`alarm.${alarm.kind}`)} · ${aboutOf(alarm)}` });
+    return html`<${ReasonStep} key="reason" kind="shelve" title=${title} hint=${t("shelve.lead")}
+      submit=${t("shelve.submit")} take=${take} />`;
+  }
+  const onKey = (/** @type {string} */ key) => {
+    const minutes = SHELF_MINUTES[Number(key) - 1];
+    if (minutes) void shelve(alarm, reason, minutes);
+    return Boolean(minutes);
+  };
+  return html`
+    <${Modal} key="time" title=${t("shelve.time_title")} onKey=${onKey}>
+      <p class="lead">${t("shelve.time_lead", { reason })}</p>
+      <ol class="choices">${SHELF_MINUTES.map((minutes, at) => html`
+        <li key=${minutes}><button class="choice" onClick=${() => void shelve(alarm, reason, minutes)}>
+          <kbd>${at + 1}</kbd><span class="choice-text">${t(`shelve.minutes.${minutes}`)}</span></button></li>`)}
+      </ol>
+    <//>
+  `;
+}
+
 /** @param {{ picture: any, title: string }} props */
 const PictureDialog = ({ picture, title }) => html`
   <${Modal} title=${title} wide=${true} onKey=${(/** @type {string} */ key) => key === "p" && (closeDialog(), true)}>
@@ -178,6 +203,7 @@ const KEYS = [
   ["1 – 4", "screens"],
   ["O", "open"],
   ["A", "alarm"],
+  ["S", "shelve"],
   ["↑ ↓", "move"],
   ["Enter", "pick"],
   ["F", "filter"],

@@ -1,8 +1,8 @@
 // What an operator may do, and how it is told what came of it. Owns no element.
 // @ts-check
 import { order } from "./api.js";
-import { t } from "./i18n.js";
-import { change, notify, state, waitingAlarms } from "./store.js";
+import { shortTime, t } from "./i18n.js";
+import { boxNow, change, notify, state, waitingAlarms } from "./store.js";
 import { tell } from "./stream.js";
 
 /** @param {string} route "POST /api/v1/…" as the session lists it */
@@ -45,13 +45,53 @@ export async function acknowledge(alarm, note = "") {
   change({ dialog: null });
   try {
     const taken = await order(`/alarms/${encodeURIComponent(alarm.alarm_id)}/acknowledge`, { note });
-    const alarms = state.alarms.map((one) => (one.alarm_id === taken.alarm_id ? taken : one));
-    change({ alarms: alarms.filter((one) => one.active || one.acknowledged_by === null) });
+    replaceAlarm(taken);
     notify("good", t("alarms.done", { alarm: t(`alarm.${alarm.kind}`) }));
   } catch (error) {
     tell(error);
   }
   focusFirstAlarm();
+}
+
+/** @param {any} alarm @param {string} reason @param {number} minutes */
+export async function shelve(alarm, reason, minutes) {
+  change({ dialog: null });
+  // A little less than the box allows: this page's clock may be a little ahead of the box's.
+  const until_ms = Math.round(boxNow()) + minutes * 60_000 - 5_000;
+  try {
+    const shelved = await order(`/alarms/${encodeURIComponent(alarm.alarm_id)}/shelve`, { reason, until_ms });
+    replaceAlarm(shelved);
+    const time = shortTime(shelved.shelved_until_ms);
+    notify("good", t("alarms.shelved", { time, alarm: t(`alarm.${alarm.kind}`) }));
+  } catch (error) {
+    tell(error);
+  }
+  focusFirstAlarm();
+}
+
+/** @param {any} alarm */
+export async function unshelve(alarm) {
+  try {
+    replaceAlarm(await order(`/alarms/${encodeURIComponent(alarm.alarm_id)}/unshelve`, {}));
+    notify("good", t("alarms.unshelved", { alarm: t(`alarm.${alarm.kind}`) }));
+  } catch (error) {
+    tell(error);
+  }
+  focusFirstAlarm();
+}
+
+/** The key for the alarm that has the focus, or else the most urgent. */
+export function shelveChosen() {
+  if (state.screen !== "alarms" || !state.connected) return;
+  const id = document.activeElement?.closest("[data-alarm]")?.getAttribute("data-alarm");
+  const alarm = state.alarms.find((one) => one.alarm_id === id) || waitingAlarms()[0];
+  if (alarm?.shelvable && alarm.shelved_by === null) change({ dialog: { kind: "shelve", alarm } });
+}
+
+/** As the order's answer has it; the stream brings the list's true order. @param {any} alarm */
+function replaceAlarm(alarm) {
+  const alarms = state.alarms.map((one) => (one.alarm_id === alarm.alarm_id ? alarm : one));
+  change({ alarms: alarms.filter((one) => one.active || one.acknowledged_by === null) });
 }
 
 /** Enter takes it: the most urgent alarm's button has the focus. */

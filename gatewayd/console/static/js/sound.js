@@ -32,9 +32,10 @@ export function toggleMute() {
   change({ mutedUntil: state.mutedUntil > Date.now() ? 0 : Date.now() + MUTE_MS });
 }
 
-/** Once a second: what is most urgent is heard; a more urgent one at once. */
+/** Once a second: what is most urgent is heard; a more urgent one at once. A silent alarm never is:
+ * who forces somebody at the gate must not hear that it was understood. */
 export function soundAlarms() {
-  const waiting = waitingAlarms();
+  const waiting = waitingAlarms().filter((alarm) => !alarm.silent);
   const loudest = ORDER.find((priority) => waiting.some((alarm) => alarm.priority === priority));
   if (!loudest || !audio || state.mutedUntil > Date.now()) {
     playing = null;

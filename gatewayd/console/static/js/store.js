@@ -122,8 +122,9 @@ export function shownEntry() {
   return pinned || state.entries[0] || null;
 }
 
-/** Alarms that nobody has taken yet, the most urgent first. */
-export const waitingAlarms = () => state.alarms.filter((alarm) => alarm.acknowledged_by === null);
+/** Alarms that somebody should take now, the most urgent first. */
+export const waitingAlarms = () =>
+  state.alarms.filter((alarm) => alarm.acknowledged_by === null && alarm.shelved_by === null);
 
 let notices = 0;
 const NOTICE_MS = 6_000;
