@@ -115,9 +115,11 @@ class Box:
     async def until(self, kind: type[Event], count: int = 1) -> list[Any]:
         """The events of a kind, once there are so many."""
         async with asyncio.timeout(10):
-            while len(found := await self.of(kind)) < count:
-                await self.journal.wait_beyond(self.journal.last_seq)
-        return found
+            while True:
+                seen = self.journal.last_seq  # before the look: what comes after it wakes us
+                if len(found := await self.of(kind)) >= count:
+                    return found
+                await self.journal.wait_beyond(seen)
 
     async def until_counted(self, skipped: int) -> None:
         """Until so many events set nothing off that no event has told of yet."""
