@@ -37,6 +37,7 @@ from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
 from gatewayd.fire import FireDesk
 from gatewayd.health import MEGABYTE, watch_clock, watch_space
+from gatewayd.hours import DoorHours
 from gatewayd.modes import ModeDesk
 from gatewayd.recorder import Recorder
 from gatewayd.selftest import DecisionPath
@@ -193,7 +194,8 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     devices = DeviceDesk(kinds, clock, recorder, alarms)
     orders = await journal.mode_orders()
     doors = _build_doors(loaded, site, built, clock, recorder, alarms, orders)
-    modes = ModeDesk(doors, journal, recorder, clock, whitelist, site.zone, orders)
+    hours = DoorHours(whitelist, clock, site.zone)
+    modes = ModeDesk(doors, journal, recorder, clock, hours, orders)
     fire = FireDesk(
         fire_input(settings), escape_doors(settings), modes, journal, recorder, alarms
     )  # fmt: skip
