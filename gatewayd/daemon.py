@@ -38,6 +38,7 @@ from gatewayd.domain.ports import DriverContext, JournalError, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
 from gatewayd.fire import FireDesk
 from gatewayd.health import MEGABYTE, watch_clock, watch_list, watch_space
+from gatewayd.hours import DoorHours
 from gatewayd.linkages import Linkages, Surroundings
 from gatewayd.memory import SiteLayout, SiteMemory, TryLimit
 from gatewayd.modes import ModeDesk
@@ -213,7 +214,8 @@ async def _open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     orders = await journal.mode_orders()
     memory = await _open_memory(settings, site, journal, recorder, alarms)
     doors = _build_doors(loaded, site, built, clock, recorder, alarms, orders, memory)
-    modes = ModeDesk(doors, journal, recorder, clock, whitelist, site.zone, orders)
+    hours = DoorHours(whitelist, clock, site.zone)
+    modes = ModeDesk(doors, journal, recorder, clock, hours, orders)
     fire = FireDesk(
         fire_input(settings), escape_doors(settings), modes, journal, recorder, alarms
     )  # fmt: skip

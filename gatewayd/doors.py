@@ -70,7 +70,7 @@ class DoorTask:
         the door opened for them; it must return at once."""
         self.door = door
         self.wiring = wiring
-        self.state = rules.DoorState(mode=mode, unlocked=mode in rules.FREE_MODES)
+        self.state = rules.at_the_start(mode)
         self._clock = clock
         self._recorder = recorder
         self._alarms = alarms
@@ -123,7 +123,7 @@ class DoorTask:
     async def lock_before_the_end(self) -> None:
         """After `run` has ended: a door that a grant had unlocked does not stay so. A door that
         its mode keeps free stays free: the end of a program is no order of a person."""
-        if self.state.relock_at_ns is not None:
+        if self.state.relock_at_ns is not None or self.state.retry_at_ns is not None:
             self.state = replace(self.state, relock_at_ns=0)
             await self._take(rules.TimePassed())
 

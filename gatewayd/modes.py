@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import tzinfo
 from functools import partial
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from gatewayd.domain import modes
 from gatewayd.domain.door import FREE_MODES, ModeOrdered
@@ -30,17 +30,13 @@ from gatewayd.domain.model import (
     NS_PER_S,
     DoorId,
     DoorMode,
-    HolidayCalendar,
     ModeSlot,
     Passage,
-    Schedule,
-    ScheduleId,
-    Stamp,
 )
 from gatewayd.domain.modes import Effective, ModeOrder, OrderKey, Orders
 from gatewayd.domain.ports import Clock, DoorStatus, Journal, JournalError
-from gatewayd.domain.schedule import Moment, is_always, is_open, next_change
 from gatewayd.doors import DoorTasks
+from gatewayd.hours import DoorHours
 from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -48,15 +44,6 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_NS = NS_PER_S  # ends, hours and a clock that jumped are noticed within this time
 HOURS = OrderKey(ModeSlot.SCHEDULE)
 FIRE = OrderKey(ModeSlot.FIRE)
-
-
-class Schedules(Protocol):
-    """The whitelist's schedules, as far as doors have hours of their own."""
-
-    def schedule(
-        self, schedule_id: ScheduleId
-    ) -> tuple[Schedule, Mapping[str, HolidayCalendar]] | None:
-        """The schedule with the calendars; None where the list has no such, or can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +55,6 @@ class _Change:
     event: DoorModeOrdered | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Hours:
-    """Open hours of a schedule as they were found at `since_ms`, to be found once and not every
-    second."""
-
-    schedule: Schedule
-    calendars: Mapping[str, HolidayCalendar]
-    since_ms: int
-    until_ms: int | None
-
-    def go_on(
-        self, schedule: Schedule, calendars: Mapping[str, HolidayCalendar], now: Stamp
-    ) -> bool:
-        """Of the same list, by a clock that was not set back, and not over."""
-        return (
-            schedule is self.schedule
-            and calendars is self.calendars
-            and now.wall_trusted
-            and self.since_ms <= now.wall_ms
-            and (self.until_ms is None or now.wall_ms < self.until_ms)
-        )
-
-
 class ModeDesk:
     """Implements `gatewayd.domain.ports.Doors` over the doors' tasks."""
 
@@ -100,8 +64,7 @@ class ModeDesk:
         journal: Journal,
         recorder: Recorder,
         clock: Clock,
-        schedules: Schedules,
-        zone: tzinfo,
+        hours: DoorHours,
         orders: Mapping[DoorId, Orders] | None = None,
     ) -> None:
         """`orders` are those from before the restart (`JournalReader.mode_orders`)."""
@@ -109,14 +72,15 @@ class ModeDesk:
         self._journal = journal
         self._recorder = recorder
         self._clock = clock
-        self._schedules = schedules
-        self._zone = zone
+        self._hours = hours
         before = orders or {}
         self._orders: dict[DoorId, Orders] = {door: before.get(door, {}) for door in doors.tasks}
-        self._hours: dict[DoorId, _Hours] = {}
-        self._came = {door for door in doors.tasks if self._hours_go_on(door)}
+        for door_id, own in self._orders.items():
+            if HOURS in own:
+                hours.came_before(door_id, own[HOURS])
         self._tickets = count(1)
-        self._newest: dict[tuple[DoorId, OrderKey], int] = {}
+        self._newest: Counter[tuple[DoorId, OrderKey]] = Counter()
+        self._in_flight: Counter[tuple[DoorId, OrderKey]] = Counter()  # on their way to the disk
         self._work = asyncio.TaskGroup()
         self._running = False
         self._under_way: set[str] = set()
@@ -195,7 +159,7 @@ class ModeDesk:
         changes = [
             _Change(key, None, DoorModeOrdered(door_id, key.slot, None, None, cause, key.lockdown))
             for key in keys
-            if key in self._orders[door_id]
+            if key in self._orders[door_id] or self._in_flight[door_id, key]
         ]
         return await self._carry_out(door_id, changes) if changes else Outcome.UNLOCKED
 
@@ -220,50 +184,9 @@ class ModeDesk:
     def first_person_came(self, door_id: DoorId, seq: int) -> None:
         """A grant was given there and stands at `seq`: where the door waits for the first person
         of its hours, they begin. Returns at once."""
-        door = self._doors.tasks[door_id].door
-        if not door.first_person or door_id in self._came or self._open_hours(door_id) is None:
-            return
-        self._came.add(door_id)
-        self._recorder.record(DoorFirstPerson(door_id, seq))
-        self._look_at(door_id)
-
-    def _hours_go_on(self, door_id: DoorId) -> bool:
-        """Whether the hours that unlocked the door before the restart are not over yet."""
-        now, order = self._clock.now(), self._orders[door_id].get(HOURS)
-        return order is not None and not modes.is_over(HOURS, order, now.wall_ms, now.wall_trusted)
-
-    def _open_hours(self, door_id: DoorId) -> _Hours | None:
-        """The door's open hours that go on now; None outside of them, and where the clock or the
-        list can't tell."""
-        schedule_id = self._doors.tasks[door_id].door.unlock_schedule
-        found = None if schedule_id is None else self._schedules.schedule(schedule_id)
-        if found is None:
-            return None
-        schedule, calendars = found
-        now = Moment(self._clock.now(), self._zone)
-        known = self._hours.get(door_id)
-        if known is not None and known.go_on(schedule, calendars, now.stamp):
-            return known
-        if is_always(schedule):
-            return _Hours(schedule, calendars, 0, None)
-        if not now.stamp.wall_trusted or not is_open(schedule, calendars, now.local):
-            return None
-        ends_s = next_change(schedule, calendars, now)
-        ends_ms = None if ends_s is None else ends_s * 1000
-        self._hours[door_id] = hours = _Hours(schedule, calendars, now.stamp.wall_ms, ends_ms)
-        return hours
-
-    def _hours_order(self, door_id: DoorId) -> ModeOrder | None:
-        """What the door's own hours order now."""
-        door = self._doors.tasks[door_id].door
-        hours = self._open_hours(door_id)
-        if hours is None:
-            self._came.discard(door_id)
-            return None
-        if door.unlock_schedule is None or (door.first_person and door_id not in self._came):
-            return None
-        cause = Cause(CauseKind.SCHEDULE, door.unlock_schedule)
-        return ModeOrder(DoorMode.UNLOCKED, cause, hours.until_ms)
+        if self._hours.first_person(self._doors.tasks[door_id].door):
+            self._recorder.record(DoorFirstPerson(door_id, seq))
+            self._look_at(door_id)
 
     # ---------------------------------------------------------------------------- time passes
 
@@ -293,12 +216,11 @@ class ModeDesk:
         now, orders = self._clock.now(), self._orders[door_id]
         if self._doors.tasks[door_id].state.mode is not self.governs(door_id).mode:
             self._start(f"mode {door_id}", partial(self._follow, door_id))
+        door = self._doors.tasks[door_id].door
         for key in modes.over(orders, now.wall_ms, now.wall_trusted):
-            if key == HOURS:
-                self._came.discard(door_id)
             self._start(f"end {door_id} {key}", partial(self._end, door_id, key))
-        if self._doors.tasks[door_id].door.unlock_schedule is not None or HOURS in orders:
-            wanted = self._hours_order(door_id)
+        if door.unlock_schedule is not None or HOURS in orders:
+            wanted = self._hours.order(door)
             if wanted != orders.get(HOURS):
                 self._start(f"end {door_id} {HOURS}", partial(self._set_hours, door_id, wanted))
 
@@ -351,19 +273,37 @@ class ModeDesk:
         governs, so that its giver is told what the lock says now.
         """
         ticket = next(self._tickets)
-        events = [change.event for change in changes if change.event is not None]
         first = self._may_free(door_id, changes)
-        if first and events:
-            await self._recorder.in_order()
-            for event in events:
-                await self._journal.append(event)
-        for change in changes:
-            self._put(door_id, change.key, change.order, ticket)
+        if first:
+            put = await self._put_durable(door_id, changes, ticket)
+        else:
+            put = [self._put(door_id, change.key, change.order, ticket) for change in changes]
         again = governing is not None and self._key_that_governs(door_id) == governing
         outcome = await self._follow(door_id, again=again)
+        events = [change.event for change in changes if change.event is not None]
         if not first and events:
             await self._keep(events)
-        return outcome
+        return outcome if any(put) else Outcome.REFUSED
+
+    async def _put_durable(
+        self, door_id: DoorId, changes: Sequence[_Change], ticket: int
+    ) -> list[bool]:
+        """Each on disk, after all that was ordered before it, and then in its place; which of them
+        were. One in whose place something later was ordered meanwhile is dropped."""
+        put = []
+        for change in changes:
+            place = door_id, change.key
+            self._in_flight[place] += 1
+            try:
+                if change.event is not None:
+                    await self._recorder.in_order()
+                late = ticket < self._newest[place]
+                if change.event is not None and not late:
+                    await self._journal.append(change.event)
+            finally:
+                self._in_flight[place] -= 1
+            put.append(not late and self._put(door_id, change.key, change.order, ticket))
+        return put
 
     def _may_free(self, door_id: DoorId, changes: Sequence[_Change]) -> bool:
         """Whether the door is free after these, now or once something else ends."""
@@ -379,12 +319,13 @@ class ModeDesk:
         governs = self.governs(door_id)
         return None if governs.slot is None else modes.key_of(governs.slot, governs.mode)
 
-    def _put(self, door_id: DoorId, key: OrderKey, order: ModeOrder | None, ticket: int) -> None:
-        """An order that waited for the disk must not undo one that was given after it."""
-        if ticket < self._newest.get((door_id, key), 0):
-            return
+    def _put(self, door_id: DoorId, key: OrderKey, order: ModeOrder | None, ticket: int) -> bool:
+        """False for an order that waited for the disk, and that a later one has overtaken."""
+        if ticket < self._newest[door_id, key]:
+            return False
         self._newest[door_id, key] = ticket
         self._orders[door_id] = modes.changed(self._orders[door_id], key, order)
+        return True
 
     async def _follow(self, door_id: DoorId, *, again: bool = False) -> Outcome:
         """Have the door in the mode that governs. What governs is looked up anew for each try, so

@@ -64,7 +64,7 @@ __all__ = [
     "ControllerBack", "ControllerLost", "DoorInput", "DoorState", "DriveDone", "DriveFailed",
     "DriveLock", "Effect", "ExitPressed", "InputFaulted", "InputName", "InterlockTripped",
     "LockReported", "ModeOrdered", "Next", "Passed", "Phase", "Raise", "Record",
-    "TamperReported", "TimePassed", "UnlockOrdered", "next_deadline_ns", "refusal",
+    "TamperReported", "TimePassed", "UnlockOrdered", "at_the_start", "next_deadline_ns", "refusal",
     "refuses_unlock", "step",
 ]  # fmt: skip
 
@@ -81,13 +81,19 @@ FREE_MODES = frozenset({DoorMode.UNLOCKED, DoorMode.LOCKED_OPEN})
 Next = tuple[DoorState, tuple[Effect, ...]]
 
 
+def at_the_start(mode: DoorMode) -> DoorState:
+    """Nothing has been seen yet, and the mode governs; the board is told once it is there."""
+    free = mode in FREE_MODES
+    return DoorState(Phase.UNLOCKED if free else Phase.SECURE, mode, unlocked=free)
+
+
 def next_deadline_ns(state: DoorState) -> int | None:
     """When `step` next wants a TimePassed; None while nothing is due."""
     # At the last authorised moment an opening still counts: the authority is over after it.
     over_ns = state.authorised_until_ns + 1 if state.pending else None
     moments = (
-        *(state.relock_at_ns, over_ns, state.warn_at_ns, state.held_at_ns),
-        state.contradicts_at_ns,
+        *(state.relock_at_ns, state.retry_at_ns, over_ns),
+        *(state.warn_at_ns, state.held_at_ns, state.contradicts_at_ns),
     )
     return min((moment for moment in moments if moment is not None), default=None)
 
@@ -290,6 +296,7 @@ def _lock(state: DoorState, door: Door, *, authorised_until_ns: int) -> Next:
         state,
         unlocked=False,
         relock_at_ns=None,
+        retry_at_ns=None,
         authorised_until_ns=authorised_until_ns,
         phase=Phase.SECURE if closed else state.phase,
     )
@@ -302,7 +309,7 @@ def _on_mode(state: DoorState, event: ModeOrdered, now_ns: int, door: Door) -> N
     changed: tuple[Effect, ...] = ()
     if event.mode is not state.mode:
         changed = (Record(DoorModeChanged(door.id, event.mode, state.mode, event.cause)),)
-    after = replace(state, mode=event.mode)
+    after = replace(state, mode=event.mode, retry_at_ns=None)
     if event.mode in FREE_MODES:
         phase = Phase.OPEN if state.open is True else Phase.UNLOCKED
         after = replace(
@@ -332,22 +339,20 @@ def _on_drive_done(state: DoorState, _event: DriveDone, _now_ns: int, door: Door
         state, passed = _pass(state)
     if state.confirmed and not state.failed:
         return state, passed
-    cleared = replace(state, failed=False, confirmed=True)
+    cleared = replace(state, failed=False, confirmed=True, retry_at_ns=None)
     return cleared, (*passed, Clear(AlarmKind.DOOR_FAILED))
 
 
 def _on_drive_failed(state: DoorState, event: DriveFailed, now_ns: int, door: Door) -> Next:
     """An unlock that failed must not come true later: it is over, and "locked" is said after it,
     because an answer that was lost may have followed a relay that moved. A lock that failed is
-    retried for as long as it takes."""
+    retried for as long as it takes, and so is a free mode: a fire frees the door in the end."""
     alarm: tuple[Effect, ...] = ()
     if not state.failed:
         alarm = (Raise(AlarmKind.DOOR_FAILED, event.detail),)
     state = replace(state, failed=True)
-    if state.mode in FREE_MODES:
-        return state, alarm
-    if not event.unlocked:
-        return replace(state, relock_at_ns=now_ns + LOCK_RETRY_NS), alarm
+    if state.mode in FREE_MODES or not event.unlocked:
+        return replace(state, retry_at_ns=now_ns + LOCK_RETRY_NS), alarm
     state = replace(state, pending=(), extra_held_ns=0)
     after, effects = _lock(state, door, authorised_until_ns=0)
     return after, (*effects, *alarm)
@@ -405,6 +410,10 @@ def _on_time(state: DoorState, _event: TimePassed, now_ns: int, door: Door) -> N
         state, effects = _lock(
             state, door, authorised_until_ns=state.relock_at_ns + OPENING_GRACE_NS
         )
+    if state.retry_at_ns is not None and state.retry_at_ns <= now_ns:
+        state = replace(state, retry_at_ns=None)
+        locked = None if state.unlocked else DoorLocked(door.id)
+        effects = (*effects, DriveLock(state.unlocked, locked))
     if state.pending and state.authorised_until_ns < now_ns:
         state, unused = _time_for_opening_is_over(state, door)
         effects += unused

@@ -209,6 +209,7 @@ class DoorState:
     confirmed: bool = False  # the board has answered since the start
     pending: tuple[Authority, ...] = ()  # unlocked for these, and not opened since
     relock_at_ns: int | None = None
+    retry_at_ns: int | None = None  # the lock did not confirm, and is told again then
     authorised_until_ns: int = 0
     warn_at_ns: int | None = None
     held_at_ns: int | None = None

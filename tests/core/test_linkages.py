@@ -50,6 +50,7 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.ports import JournalEntry, JournalError, WhitelistReadError
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
+from gatewayd.hours import DoorHours
 from gatewayd.linkages import MAX_A_MINUTE, Linkages, Surroundings
 from gatewayd.modes import ModeDesk
 from gatewayd.outputs import Output
@@ -95,7 +96,9 @@ class Box:
         wiring = DoorWiring(self.board, 1, 1, 2, False, True)
         self.door = DoorTask(GATE, wiring, clock, self.recorder, self.alarms)
         doors = DoorTasks({GATE.id: self.door})
-        self.doors = ModeDesk(doors, journal, self.recorder, clock, self.hours, SHANGHAI)
+        self.doors = ModeDesk(
+            doors, journal, self.recorder, clock, DoorHours(self.hours, clock, SHANGHAI)
+        )
         self.siren = Output(self.board, 4, clock)
         around = Surroundings(
             journal, self.recorder, clock, SHANGHAI, self.hours, self.doors,

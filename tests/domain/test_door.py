@@ -1,20 +1,16 @@
-"""The door's table: each sentence of the guard's manual, then millions of steps at random."""
+"""The door's table: each sentence of the guard's manual. Every order of steps at random is in
+tests/domain/test_door_model.py."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import get_args
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from gatewayd.domain.door import (
     ANY_PHASE,
-    FREE_MODES,
     LOCK_RETRY_NS,
+    MAX_PENDING,
     OPENING_GRACE_NS,
-    REFUSING_MODES,
     TABLE,
     Clear,
     ContactChanged,
@@ -27,13 +23,21 @@ from gatewayd.domain.door import (
     DriveLock,
     Effect,
     ExitPressed,
+    InputFaulted,
+    InputName,
+    InterlockTripped,
+    LockReported,
     ModeOrdered,
+    Passed,
     Phase,
     Raise,
     Record,
+    TamperReported,
     TimePassed,
     UnlockOrdered,
+    at_the_start,
     next_deadline_ns,
+    refusal,
     refuses_unlock,
     step,
 )
@@ -44,16 +48,30 @@ from gatewayd.domain.events import (
     DoorHeldWarning,
     DoorLocked,
     DoorModeChanged,
+    DoorNotOpened,
     DoorOpened,
     DoorUnlocked,
     ExitRequested,
+    Outcome,
 )
-from gatewayd.domain.model import NS_PER_S, AlarmKind, DoorMode
-from tests.domain.world import GATE
+from gatewayd.domain.model import (
+    NS_PER_S,
+    AlarmKind,
+    Direction,
+    DoorMode,
+    Passage,
+    PersonId,
+)
+from tests.domain.world import GATE, GATE_IN
 
 TAP = Cause(CauseKind.TAP, "1")
 GUARD = Cause(CauseKind.OPERATOR, "li", "drill")
+FIRE = Cause(CauseKind.FIRE, "board input 8")
 UNLOCK = UnlockOrdered(TAP, 5.0)
+WANG = Passage(PersonId("p-17"), GATE_IN.id, 1, Direction.IN)
+LI = Passage(PersonId("p-18"), GATE_IN.id, 2, Direction.IN)
+WANG_IN = UnlockOrdered(TAP, 5.0, WANG)
+LI_IN = UnlockOrdered(TAP, 5.0, LI)
 OPENS, CLOSES = ContactChanged(True), ContactChanged(False)
 
 
@@ -107,6 +125,7 @@ def test_a_grant_unlocks_and_the_time_relocks() -> None:
     assert not door.wait(4.9).effects()
     assert door.wait(0.2).effects() == (DriveLock(False, DoorLocked(GATE.id)),)
     assert door.phase() is Phase.SECURE
+    assert not door.wait(10).state.unlocked
     assert next_deadline_ns(door.state) is None
 
 
@@ -217,6 +236,28 @@ def test_a_free_mode_survives_a_board_that_does_not_answer() -> None:
     assert door.take(ControllerLost(), ControllerBack()).effects() == (DriveLock(True),)
 
 
+def test_a_free_mode_that_the_lock_does_not_confirm_is_said_until_it_does() -> None:
+    door = Walk(ModeOrdered(DoorMode.LOCKED_OPEN, FIRE), DriveFailed(True, "silent"))
+    assert door.effects() == (Raise(AlarmKind.DOOR_FAILED, "silent"),)
+    assert door.wait(LOCK_RETRY_NS / NS_PER_S).effects() == (DriveLock(True),)
+    assert door.take(DriveDone()).effects() == (Clear(AlarmKind.DOOR_FAILED),)
+    assert next_deadline_ns(door.state) is None
+    ended = Walk(ModeOrdered(DoorMode.LOCKED_OPEN, FIRE), DriveFailed(True, "silent"))
+    ended.take(ModeOrdered(DoorMode.LOCKED, GUARD), DriveDone())
+    assert not ended.wait(9).effects()
+
+
+def test_a_lock_that_does_not_confirm_lengthens_nobodys_time_to_open() -> None:
+    door = Walk(UNLOCK).wait(5).take(DriveFailed(False, "silent")).wait(0.9)
+    assert replace(door.state, retry_at_ns=None).authorised_until_ns == door.now_ns + NS_PER_S // 10
+    assert door.wait(2).take(OPENS).phase() is Phase.FORCED
+
+
+def test_a_free_door_is_unlocked_from_the_start() -> None:
+    assert at_the_start(DoorMode.UNLOCKED).phase is Phase.UNLOCKED
+    assert at_the_start(DoorMode.LOCKED_DOWN) == DoorState(mode=DoorMode.LOCKED_DOWN)
+
+
 def test_an_outage_never_releases_a_door_and_the_relock_stays_due() -> None:
     door = Walk(UNLOCK, ControllerLost())
     assert door.state.open is None
@@ -269,129 +310,217 @@ def test_a_lock_that_failed_is_told_again_until_it_answers() -> None:
     door = Walk(UNLOCK).wait(5).take(DriveFailed(False, "silent"))
     assert door.effects() == (Raise(AlarmKind.DOOR_FAILED, "silent"),)
     for _ in range(3):
-        assert door.wait(LOCK_RETRY_NS / NS_PER_S).effects()[0] == DriveLock(
-            False, DoorLocked(GATE.id)
-        )
+        again = DriveLock(False, DoorLocked(GATE.id))
+        assert again in door.wait(LOCK_RETRY_NS / NS_PER_S).effects()
         door.take(DriveFailed(False, "silent"))
         assert not door.effects()
     assert door.take(DriveDone()).effects() == (Clear(AlarmKind.DOOR_FAILED),)
     assert not door.take(DriveDone()).effects()
 
 
-class AnyDoor(RuleBasedStateMachine):
-    """Every order of inputs and waits. The board answers each drive, well or badly."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_ns = 10 * NS_PER_S
-        self.state = DoorState()
-        self.relay = False
-        self.entitled_until_ns = 0
-        self.alarms: set[AlarmKind] = set()
-        self.board_works = True
-
-    def take(self, event: DoorInput) -> None:
-        before = self.state
-        self.state, effects = step(self.state, event, self.now_ns, GATE)
-        self.check(before, event, effects)
-        for effect in effects:
-            self.carry_out(effect)
-
-    def carry_out(self, effect: Effect) -> None:
-        match effect:
-            case DriveLock(unlocked=unlocked) if self.board_works:
-                self.relay = unlocked
-                self.take(DriveDone())
-            case DriveLock(unlocked=unlocked):
-                self.take(DriveFailed(unlocked, "silent"))
-            case Raise(kind=kind):
-                self.alarms.add(kind)
-            case Clear(kind=kind):
-                self.alarms.discard(kind)
-            case Record():
-                pass
-
-    def check(self, before: DoorState, event: DoorInput, effects: tuple[Effect, ...]) -> None:
-        drives = [e for e in effects if isinstance(e, DriveLock) and e.unlocked]
-        if drives:
-            entitled = isinstance(event, UnlockOrdered | ExitPressed) or (
-                self.state.mode in FREE_MODES
-            )
-            assert entitled or (before.unlocked and isinstance(event, ControllerBack))
-            assert not (before.mode in REFUSING_MODES and isinstance(event, UnlockOrdered))
-        if (
-            isinstance(event, ContactChanged)
-            and event.open
-            and before.last_seen_open is False
-            and before.phase is Phase.SECURE
-            and self.now_ns > before.authorised_until_ns
-        ):
-            assert Raise(AlarmKind.DOOR_FORCED) in effects
-
-    @rule(seconds=st.sampled_from([0.01, 0.5, 1.0, 3.0, 10.0, 40.0]))
-    def wait(self, seconds: float) -> None:
-        target_ns = self.now_ns + round(seconds * NS_PER_S)
-        while (due := next_deadline_ns(self.state)) is not None and due <= target_ns:
-            self.now_ns = max(due, self.now_ns)
-            self.take(TimePassed())
-        self.now_ns = target_ns
-
-    @rule(unlock_s=st.sampled_from([0.5, 5.0, 20.0]))
-    def tap(self, unlock_s: float) -> None:
-        self.take(UnlockOrdered(TAP, unlock_s))
-
-    @rule(open_=st.booleans())
-    def contact(self, open_: bool) -> None:
-        self.take(ContactChanged(open_))
-
-    @rule()
-    def exit(self) -> None:
-        self.take(ExitPressed())
-
-    @rule(mode=st.sampled_from(DoorMode))
-    def order_mode(self, mode: DoorMode) -> None:
-        self.take(ModeOrdered(mode, GUARD))
-
-    @rule()
-    def lose(self) -> None:
-        self.take(ControllerLost())
-
-    @rule()
-    def come_back(self) -> None:
-        self.take(ControllerBack())
-
-    @rule(works=st.booleans())
-    def board(self, works: bool) -> None:
-        self.board_works = works
-
-    @precondition(lambda self: self.board_works and self.state.mode not in FREE_MODES)
-    @rule()
-    def left_alone_it_locks(self) -> None:
-        self.wait(60.0)
-        assert not self.relay
-        assert not self.state.unlocked
-
-    @invariant()
-    def nothing_that_is_unlocked_lacks_a_deadline(self) -> None:
-        if self.state.unlocked and self.state.mode not in FREE_MODES:
-            assert self.state.relock_at_ns is not None
-
-    @invariant()
-    def an_alarm_phase_has_its_alarm(self) -> None:
-        assert (self.state.phase is Phase.FORCED) == (AlarmKind.DOOR_FORCED in self.alarms)
-        assert (self.state.phase is Phase.HELD) == (AlarmKind.DOOR_HELD in self.alarms)
-
-    @invariant()
-    def the_phase_tells_the_truth(self) -> None:
-        if self.state.phase is Phase.SECURE:
-            assert not self.state.unlocked
-            assert self.state.open is not True
-        if self.state.phase is Phase.UNLOCKED:
-            assert self.state.unlocked
+# ------------------------------------------------------------- who passes, and who does not
 
 
-TestAnyDoor = AnyDoor.TestCase
-TestAnyDoor.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+def test_a_grant_after_which_nobody_opens_is_told_once_the_time_for_it_is_over() -> None:
+    door = Walk(UNLOCK).wait(5.9)
+    assert Record(DoorNotOpened(GATE.id, TAP)) not in door.effects()
+    assert door.wait(0.2).effects() == (Record(DoorNotOpened(GATE.id, TAP)),)
+    assert not door.wait(60).effects()
+
+
+def test_an_exit_request_after_which_nobody_opens_is_told_too() -> None:
+    door = Walk(ExitPressed()).wait(7)
+    assert Record(DoorNotOpened(GATE.id, Cause(CauseKind.EXIT_REQUEST))) in door.effects()
+
+
+def test_where_the_door_could_not_be_seen_nothing_is_claimed_of_it() -> None:
+    blind = Walk(UNLOCK, ControllerLost()).wait(9)
+    assert not any(isinstance(effect, Record) for effect in blind.effects())
+    assert next_deadline_ns(blind.state) is None
+    no_contact = replace(GATE, has_contact=False)
+    state, _ = step(DoorState(), UNLOCK, 0, no_contact)
+    after, effects = step(state, TimePassed(), 9 * NS_PER_S, no_contact)
+    assert effects == (DriveLock(False, DoorLocked(GATE.id)),)
+    assert after.pending == ()
+
+
+def test_who_was_let_through_has_passed_when_the_door_opens_and_only_then() -> None:
+    door = Walk(WANG_IN, LI_IN)
+    assert not any(isinstance(effect, Passed) for effect in door.effects())
+    opened = Record(DoorOpened(GATE.id, True))
+    assert door.take(OPENS).effects() == (opened, Passed(WANG), Passed(LI))
+    assert not any(isinstance(e, Passed) for e in door.take(CLOSES, OPENS).effects())
+
+
+def test_a_push_in_the_last_instant_passes_and_later_nobody_has() -> None:
+    last = Walk(WANG_IN).wait(5 + OPENING_GRACE_NS / NS_PER_S).take(OPENS)
+    assert Passed(WANG) in last.effects()
+    late = Walk(WANG_IN).wait(6.1).take(OPENS)
+    assert late.effects() == (Record(DoorOpened(GATE.id, False)), Raise(AlarmKind.DOOR_FORCED))
+
+
+def test_who_taps_at_an_open_door_passes_at_once() -> None:
+    assert Walk(UNLOCK, OPENS, WANG_IN).effects()[-1] == Passed(WANG)
+    forced = Walk(OPENS, WANG_IN)
+    assert forced.effects()[-1] == Passed(WANG)
+
+
+def test_without_a_contact_who_was_let_through_has_passed_once_the_lock_confirmed() -> None:
+    no_contact = replace(GATE, has_contact=False)
+    state, effects = step(DoorState(confirmed=True), WANG_IN, 0, no_contact)
+    assert not any(isinstance(effect, Passed) for effect in effects)
+    assert step(state, DriveDone(), 0, no_contact)[1] == (Passed(WANG),)
+    failed, _ = step(state, DriveFailed(True, "silent"), 0, no_contact)
+    assert Passed(WANG) not in step(failed, DriveDone(), 0, no_contact)[1]
+
+
+def test_at_most_so_many_pass_through_one_opening() -> None:
+    door = Walk(*[WANG_IN] * (MAX_PENDING + 9), OPENS)
+    assert sum(isinstance(effect, Passed) for effect in door.effects()) == MAX_PENDING
+
+
+def test_who_needs_longer_has_longer_and_the_next_one_has_not() -> None:
+    slow = Walk(UnlockOrdered(TAP, 15.0, extra_held_s=10.0), OPENS)
+    assert Record(DoorHeldWarning(GATE.id, 30)) in slow.wait(30).effects()
+    assert slow.wait(10).effects() == (Raise(AlarmKind.DOOR_HELD, "open longer than 40 s"),)
+    slow.take(CLOSES, UNLOCK, OPENS)
+    assert Raise(AlarmKind.DOOR_HELD, "open longer than 30 s") in slow.wait(30).effects()
+    unused = Walk(UnlockOrdered(TAP, 15.0, extra_held_s=10.0)).wait(20).take(UNLOCK, OPENS)
+    assert unused.wait(30).phase() is Phase.HELD
+
+
+# ---------------------------------------------------------------------------- interlocks
+
+BLOCKED = replace(UNLOCK, blocked=True)
+
+
+def test_a_door_that_its_interlock_blocks_stays_locked_and_says_so() -> None:
+    door = Walk()
+    assert refusal(door.state, BLOCKED) is Outcome.INTERLOCKED
+    assert not door.take(BLOCKED).effects()
+    assert refusal(door.state, UNLOCK) is None
+    assert refusal(door.state, OPENS) is None
+    down = Walk(ModeOrdered(DoorMode.LOCKED_DOWN, GUARD))
+    assert refusal(down.state, BLOCKED) is Outcome.REFUSED
+
+
+def test_a_door_that_is_free_is_free_whatever_its_interlock_says() -> None:
+    door = Walk(ModeOrdered(DoorMode.LOCKED_OPEN, FIRE))
+    assert refusal(door.state, BLOCKED) is None
+    assert door.take(BLOCKED).state.unlocked
+
+
+def test_a_blocked_exit_button_asks_and_does_not_open() -> None:
+    door = Walk(ExitPressed(blocked=True))
+    assert door.effects() == (Record(ExitRequested(GATE.id)),)
+    assert not door.state.unlocked
+
+
+def test_when_another_door_opens_one_that_was_only_unlocked_is_locked_again() -> None:
+    door = Walk(UNLOCK, InterlockTripped())
+    assert door.effects() == (DriveLock(False, DoorLocked(GATE.id)),)
+    assert door.wait(1.1).effects() == (Record(DoorNotOpened(GATE.id, TAP)),)
+    assert not Walk(UNLOCK, OPENS, InterlockTripped()).effects()
+    assert not Walk(ModeOrdered(DoorMode.LOCKED_OPEN, FIRE), InterlockTripped()).effects()
+
+
+def test_who_leaves_by_the_button_is_not_locked_in_unless_the_button_heeds_the_interlock() -> None:
+    door = Walk(ExitPressed(), InterlockTripped())
+    assert door.state.unlocked
+    heeding = replace(GATE, exit_heeds_interlock=True)
+    after, _ = step(door.state, InterlockTripped(), door.now_ns, heeding)
+    assert not after.unlocked
+
+
+# ------------------------------------------------------- lock's contact, tamper, broken lines
+
+
+def test_a_lock_that_says_otherwise_than_it_was_told_is_an_alarm_after_two_seconds() -> None:
+    door = Walk(LockReported(True))
+    assert door.effects() == (Clear(AlarmKind.LOCK_CONTRADICTS),)
+    assert not door.take(LockReported(False)).effects()
+    assert not door.wait(1.9).effects()
+    contradicts = Raise(AlarmKind.LOCK_CONTRADICTS, "told to lock, and is not")
+    assert door.wait(0.2).effects() == (contradicts,)
+    assert not door.wait(60).effects()
+    assert door.take(LockReported(True)).effects() == (Clear(AlarmKind.LOCK_CONTRADICTS),)
+
+
+def test_a_bolt_that_does_not_draw_back_is_an_alarm_too() -> None:
+    door = Walk(LockReported(True), UNLOCK)
+    assert Raise(AlarmKind.LOCK_CONTRADICTS, "told to unlock, and is locked") in (
+        door.wait(2).effects()
+    )
+    assert Clear(AlarmKind.LOCK_CONTRADICTS) in door.wait(3).effects()  # relocked: it agrees
+
+
+def test_a_bolt_takes_its_time_and_contradicts_nobody() -> None:
+    door = Walk(LockReported(True), UNLOCK).wait(1.5).take(LockReported(False))
+    assert not door.wait(3).effects()
+
+
+def test_an_open_leaf_keeps_a_bolt_from_its_strike_and_that_is_no_contradiction() -> None:
+    door = Walk(LockReported(True), UNLOCK, LockReported(False), OPENS).wait(12)
+    assert door.state.contradicts is False
+    door.take(CLOSES)
+    assert Raise(AlarmKind.LOCK_CONTRADICTS, "told to lock, and is not") in door.wait(2).effects()
+
+
+def test_a_lock_that_cannot_be_seen_contradicts_nobody_and_keeps_its_alarm() -> None:
+    door = Walk(LockReported(True), LockReported(False), LockReported(None))
+    assert not door.wait(5).effects()
+    up = Walk(LockReported(True), LockReported(False)).wait(2).take(ControllerLost())
+    assert up.state.contradicts
+    assert not up.wait(60).effects()
+    assert up.take(ControllerBack(), LockReported(True)).effects() == (
+        Clear(AlarmKind.LOCK_CONTRADICTS),
+    )
+
+
+def test_tampering_alarms_once_and_clears() -> None:
+    door = Walk(TamperReported(False))
+    assert door.effects() == (Clear(AlarmKind.TAMPER),)
+    assert door.take(TamperReported(True)).effects() == (Raise(AlarmKind.TAMPER),)
+    assert not door.take(TamperReported(True)).effects()
+    assert not door.take(TamperReported(None)).effects()
+    assert door.take(TamperReported(False)).effects() == (Clear(AlarmKind.TAMPER),)
+
+
+def test_broken_lines_are_one_alarm_until_the_last_is_mended() -> None:
+    door = Walk(InputFaulted(InputName.EXIT, ""))
+    assert door.effects() == (Clear(AlarmKind.INPUT_FAULT),)
+    door.take(InputFaulted(InputName.EXIT, "short"))
+    assert door.effects() == (Raise(AlarmKind.INPUT_FAULT, "exit input: short"),)
+    door.take(InputFaulted(InputName.LOCK, "open"))
+    assert door.effects() == (Raise(AlarmKind.INPUT_FAULT, "lock input: open"),)
+    assert not door.take(InputFaulted(InputName.EXIT, "")).effects()
+    assert door.take(InputFaulted(InputName.LOCK, "")).effects() == (Clear(AlarmKind.INPUT_FAULT),)
+    assert not door.take(InputFaulted(InputName.LOCK, "")).effects()
+
+
+def test_a_contact_whose_line_is_cut_tells_nothing_and_accuses_nobody() -> None:
+    door = Walk(ContactChanged(None))
+    assert (door.state.open, door.phase(), door.effects()) == (None, Phase.SECURE, ())
+    assert door.take(OPENS).phase() is Phase.FORCED
+    opened = Walk(UNLOCK, OPENS, ContactChanged(None))
+    assert opened.phase() is Phase.UNLOCKED
+    assert not any(isinstance(effect, Raise) for effect in opened.wait(60).effects())
+    held = Walk(UNLOCK, OPENS).wait(31).take(ContactChanged(None))
+    assert held.phase() is Phase.HELD
+
+
+# ------------------------------------------------------------------------- modes once more
+
+
+def test_the_same_mode_again_drives_the_lock_and_records_nothing() -> None:
+    door = Walk(*[ModeOrdered(DoorMode.LOCKED_DOWN, GUARD)] * 2)
+    assert door.effects() == (DriveLock(False),)
+
+
+def test_who_was_pushing_as_the_free_time_ended_forced_nothing() -> None:
+    free = (ModeOrdered(DoorMode.UNLOCKED, GUARD), ModeOrdered(DoorMode.LOCKED, GUARD))
+    assert Walk(*free).wait(0.9).take(OPENS).phase() is Phase.OPEN
+    assert Walk(*free).wait(1.1).take(OPENS).phase() is Phase.FORCED
 
 
 def test_the_walk_itself_starts_closed_and_locked() -> None:

@@ -55,4 +55,4 @@ def test_alarms_travel_on_their_own_stream() -> None:
 @pytest.mark.parametrize("cls", EVENT_TYPES.values(), ids=EVENT_TYPES)
 def test_every_event_names_its_subject(cls: type[Event]) -> None:
     any_values: dict[str, Any] = dict.fromkeys((field.name for field in fields(cls)), "x")
-    assert cls(**any_values).subject in {"x", "system", "link", "whitelist"}
+    assert cls(**any_values).subject in {"x", "system", "link", "whitelist", "fire"}
