@@ -13,7 +13,9 @@ from gatewayd.devices import DeviceDesk
 from gatewayd.domain.door import ContactChanged, ControllerBack, ControllerLost, ExitPressed
 from gatewayd.domain.model import AccessPointId, DeviceId
 from gatewayd.domain.ports import (
+    Arriving,
     ControllerEvent,
+    DoorController,
     InputChanged,
     Malformed,
     Offline,
@@ -26,13 +28,15 @@ from gatewayd.tap import TapPath
 
 
 def reader_sink(
-    point_id: AccessPointId, taps: TapPath, devices: DeviceDesk
+    point_id: AccessPointId, taps: TapPath, devices: DeviceDesk, controller: DoorController
 ) -> Callable[[ReaderEvent], None]:
-    """Where the reader of this access point tells what it saw."""
+    """Where the reader of this access point tells what it saw; `controller` is its door's."""
     device = DeviceId(point_id)
 
     def emit(event: ReaderEvent) -> None:
         match event:
+            case Arriving():
+                controller.expect_order()
             case Presented():
                 taps.present(point_id, event)
             case Malformed():

@@ -10,7 +10,7 @@ from gatewayd.alarms import AlarmDesk
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.door import ContactChanged, ControllerBack, ControllerLost, ExitPressed
 from gatewayd.domain.model import AccessPointId, DeviceId
-from gatewayd.domain.ports import InputChanged, Malformed, Offline, Online, Presented
+from gatewayd.domain.ports import Arriving, InputChanged, Malformed, Offline, Online, Presented
 from gatewayd.doors import DoorTask, DoorWiring
 from gatewayd.recorder import Recorder
 from gatewayd.wiring import ControllerSink, reader_sink
@@ -55,12 +55,22 @@ def board(desk: DeviceDesk, *, active_means_open: bool) -> tuple[ControllerSink,
 
 def test_a_reader_presents_and_tells_its_own_state(desk: DeviceDesk) -> None:
     taps, shown = Posted(), Presented(CARD, ManualClock().now())
-    emit = reader_sink(AccessPointId("gate-in"), taps, desk)  # type: ignore[arg-type]  # notes only
+    board = FakeBoard()
+    emit = reader_sink(AccessPointId("gate-in"), taps, desk, board)  # type: ignore[arg-type]  # notes only
     for event in (Online("9600 8N1"), shown, Malformed("checksum"), Offline("unplugged")):
         emit(event)
     assert taps.seen == [("gate-in", shown)]
     state = desk.states()[0]
     assert (state.online, state.malformed, state.detail) == (False, 1, "unplugged")
+    assert board.expecting == 0
+
+
+def test_the_first_bytes_at_a_reader_keep_its_doors_line_free(desk: DeviceDesk) -> None:
+    board = FakeBoard()
+    emit = reader_sink(AccessPointId("gate-in"), Posted(), desk, board)  # type: ignore[arg-type]  # notes only
+    emit(Arriving())
+    assert board.expecting == 1
+    assert desk.states()[0].online is None
 
 
 @pytest.mark.parametrize("active_means_open", [True, False])
