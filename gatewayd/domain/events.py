@@ -567,10 +567,9 @@ Event = (
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {cls.KIND: cls for cls in get_args(Event)}
+_ALARMS = (AlarmRaised, AlarmAcknowledged, AlarmCleared)
 
 
 def stream_of(event: Event) -> Stream:
     """Which of the two streams to the centre the event travels on."""
-    if isinstance(event, AlarmRaised | AlarmAcknowledged | AlarmCleared):
-        return Stream.ALARMS
-    return Stream.EVENTS
+    return Stream.ALARMS if isinstance(event, _ALARMS) else Stream.EVENTS
