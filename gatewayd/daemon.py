@@ -349,7 +349,8 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     for door_id, door in box.doors.tasks.items():
         tasks[f"door {door_id}"] = door.run()
     for reader in settings.reader:
-        emit = reader_sink(AccessPointId(reader.id), box.taps, box.devices)
+        board = box.doors.tasks[DoorId(reader.door)].wiring.controller
+        emit = reader_sink(AccessPointId(reader.id), box.taps, box.devices, board)
         tasks[f"reader {reader.id}"] = _supervised(
             box, reader.id, partial(box.built[reader.id].run, emit)
         )

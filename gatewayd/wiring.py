@@ -24,6 +24,7 @@ from gatewayd.domain.door import (
 )
 from gatewayd.domain.model import AccessPointId, DeviceId, DoorId
 from gatewayd.domain.ports import (
+    Arriving,
     ControllerEvent,
     DoorController,
     InputChanged,
@@ -41,13 +42,15 @@ from gatewayd.tap import TapPath
 
 
 def reader_sink(
-    point_id: AccessPointId, taps: TapPath, devices: DeviceDesk
+    point_id: AccessPointId, taps: TapPath, devices: DeviceDesk, controller: DoorController
 ) -> Callable[[ReaderEvent], None]:
-    """Where the reader of this access point tells what it saw."""
+    """Where the reader of this access point tells what it saw; `controller` is its door's."""
     device = DeviceId(point_id)
 
     def emit(event: ReaderEvent) -> None:
         match event:
+            case Arriving():
+                controller.expect_order()
             case Presented():
                 taps.present(point_id, event)
             case KeyPressed():

@@ -120,16 +120,20 @@ class OneCardList:
 
 
 class FakeBoard:
-    """Implements ports.DoorController: remembers relays; `broken` makes it fail, `hold` wait."""
+    """Implements ports.DoorController: remembers relays and hints; `broken` makes it fail."""
 
     def __init__(self) -> None:
         self.relays: dict[int, bool] = {}
         self.orders: list[tuple[int, bool]] = []
+        self.expecting = 0
         self.broken: str | None = None
         self._changed = asyncio.Condition()
 
     async def run(self, emit: Callable[[ControllerEvent], None]) -> None:
         await asyncio.Event().wait()
+
+    def expect_order(self) -> None:
+        self.expecting += 1
 
     async def set_relay(self, relay: int, energised: bool) -> None:
         if self.broken is not None:

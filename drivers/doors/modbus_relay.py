@@ -33,6 +33,8 @@ ATTEMPTS = 3  # a lost or spoilt answer is asked for again before it is a failur
 SWITCH_DEADLINE_S = 1.5  # GB 50396: card to actuator within 2 s; the rest is the card's
 FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 5.0
+MAX_POLL_MS = 150  # even with one lost answer, 400 ms are met at 9600 baud
+GIVE_WAY_MS = 50  # after a reader's last bytes: a tag of 17 ms, the decision, a slow disk
 BITS_A_BYTE = 10  # 8N1
 _BUSY = frozenset({5, 6})  # exceptions that say "ask again"
 
@@ -58,7 +60,7 @@ class ModbusRelayOptions(BaseModel):
     poll_ms: int = Field(
         default=100,
         ge=20,
-        le=150,  # even with one lost answer, 400 ms are met at 9600 baud
+        le=MAX_POLL_MS,
         description="Inputs are read this often; those active for 400 ms must be seen.",
     )
     timeout_ms: int = Field(
@@ -89,7 +91,8 @@ class ModbusRelayBoard:
     """Implements `gatewayd.domain.ports.DoorController`.
 
     `_turn` is whose turn it is on the line. A poll takes it for one question, so a relay waits for
-    at most that one; a relay keeps it from the write to the end of the read-back.
+    at most that one; a relay keeps it from the write to the end of the read-back. A poll that is
+    due lets an expected order go first, as far as MAX_POLL_MS allows.
     """
 
     def __init__(self, options: ModbusRelayOptions, context: DriverContext) -> None:
@@ -100,6 +103,8 @@ class ModbusRelayBoard:
         self._turn = asyncio.Lock()
         self._waiting: _Waiting | None = None
         self._free_ns = 0  # the next frame may not start before this
+        self._expecting_until_ns = 0
+        self._giving_way: asyncio.Task[None] | None = None  # a poll that lets an order go first
         self._online: bool | None = None  # None: nothing was said yet
         self._inputs: tuple[bool, ...] | None = None  # as last emitted
 
@@ -120,6 +125,10 @@ class ModbusRelayBoard:
                 if poll is not None:
                     poll.cancel()
 
+    def expect_order(self) -> None:
+        """For GIVE_WAY_MS, a poll that is due waits."""
+        self._expecting_until_ns = self._clock.monotonic_ns() + GIVE_WAY_MS * NS_PER_MS
+
     async def set_relay(self, relay: int, energised: bool) -> None:
         """Switch and read back. Raises DeviceError unless the board confirmed the new state."""
         if not 1 <= relay <= self._options.relays:
@@ -127,6 +136,9 @@ class ModbusRelayBoard:
                 f"{self._name}: there is no relay {relay}; the settings say 1 to"
                 f" {self._options.relays}"
             )
+        self._expecting_until_ns = 0
+        if self._giving_way is not None:
+            self._giving_way.cancel()  # it gets the turn after us
         try:
             async with asyncio.timeout(SWITCH_DEADLINE_S), self._turn:
                 await self._switch(relay, energised)
@@ -173,6 +185,16 @@ class ModbusRelayBoard:
                 wait_ns = self._options.poll_ms * NS_PER_MS
                 retry_s = FIRST_RETRY_S
             await self._clock.sleep_until(began_ns + wait_ns)
+            await self._give_way(began_ns + MAX_POLL_MS * NS_PER_MS)
+
+    async def _give_way(self, latest_ns: int) -> None:
+        """Wait while an order is expected, until it has come, but never beyond `latest_ns`: noise
+        on a reader's line must not keep an input of 400 ms from being seen."""
+        while (until_ns := min(self._expecting_until_ns, latest_ns)) > self._clock.monotonic_ns():
+            async with asyncio.TaskGroup() as tg:
+                self._giving_way = tg.create_task(
+                    self._clock.sleep_until(until_ns), name=f"poll gives way {self._name}"
+                )
 
     async def _read_inputs(self, emit: Emit) -> tuple[tuple[bool, ...], Stamp]:
         """The inputs' states; a board without inputs is asked for a relay, to know it is there."""

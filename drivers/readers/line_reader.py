@@ -15,6 +15,7 @@ from drivers.readers.presentation import Presentations
 from drivers.transport import Connected, Disconnected, Line, Received, check_url
 from gatewayd.domain.model import NS_PER_MS, Credential, Stamp
 from gatewayd.domain.ports import (
+    Arriving,
     DriverContext,
     KeyPressed,
     Malformed,
@@ -96,6 +97,7 @@ class LineReader:
                         assert_never(event)
 
     def _receive(self, data: bytes, stamp: Stamp, emit: Callable[[ReaderEvent], None]) -> None:
+        emit(Arriving())
         now_ns = stamp.monotonic_ns
         last_ns, self._last_bytes_ns = self._last_bytes_ns, now_ns
         messages: list[Message] = []

@@ -885,6 +885,4 @@ EVENT_TYPES: dict[str, type[Event]] = {cls.KIND: cls for cls in get_args(Event)}
 
 def stream_of(event: Event) -> Stream:
     """Which of the two streams to the centre the event travels on."""
-    if isinstance(event, ALARM_EVENTS):
-        return Stream.ALARMS
-    return Stream.EVENTS
+    return Stream.ALARMS if isinstance(event, ALARM_EVENTS) else Stream.EVENTS

@@ -77,6 +77,12 @@ class KeyPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Arriving:
+    """Bytes come in: a credential may follow within milliseconds, or may not. Told for each read,
+    so that whoever it concerns can keep the way to the door free."""
+
+
+@dataclass(frozen=True, slots=True)
 class Malformed:
     """Bytes that are no message. `reason` says why, without the bytes of a credential."""
 
@@ -93,7 +99,7 @@ class Offline:
     reason: str
 
 
-ReaderEvent = Presented | KeyPressed | Malformed | Online | Offline
+ReaderEvent = Arriving | Presented | KeyPressed | Malformed | Online | Offline
 
 
 class Reader(Protocol):
@@ -130,6 +136,12 @@ class DoorController(Protocol):
 
     async def run(self, emit: Callable[[ControllerEvent], None]) -> None:
         """Poll until cancelled; goes through outages on its own (Offline, then Online)."""
+
+    def expect_order(self) -> None:
+        """An order may follow within 50 ms: what can wait that long should leave the line to it.
+
+        A hint, given often and in vain; no input may be missed for it. Returns at once.
+        """
 
     async def set_relay(self, relay: int, energised: bool) -> None:
         """Switch and read back. Raises DeviceError unless the board confirmed the new state."""

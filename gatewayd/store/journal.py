@@ -72,7 +72,9 @@ class JournalStore(JournalReader):
         self._writer = writer
         self._tail = _Tail(0, b"", {})
         self._acknowledged: dict[Stream, int] = {}
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
+        self._waiting: list[_Waiting] = []  # handed over, not yet taken by the writer
+        self._some, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
         self._acknowledging = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._grown = asyncio.Event()
@@ -133,10 +135,8 @@ class JournalStore(JournalReader):
 
     async def close(self) -> None:
         """Close the file; what still waits is refused."""
-        while not self._queue.empty():
-            waiting = self._queue.get_nowait()
-            self._queue.task_done()
-            _refuse(waiting, JournalError(f"{self._path}: append: the journal was closed"))
+        _refuse(self._take(), JournalError(f"{self._path}: append: the journal was closed"))
+        self._idle.set()
         await self._reader.close()
         await self._writer.close()
 
@@ -166,38 +166,42 @@ class JournalStore(JournalReader):
 
         A caller that is cancelled while it waits has still handed the event over.
         """
-        durable: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(event, stamp or self._clock.now(), encode_text(event), durable)
-        try:
-            self._queue.put_nowait(waiting)
-        except asyncio.QueueFull:
+        if len(self._waiting) >= MAX_WAITING:
             raise JournalError(
                 f"{self._path}: append: {MAX_WAITING} events wait for the disk already"
-            ) from None
+            )
+        durable: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(event, stamp or self._clock.now(), encode_text(event), durable)
+        self._waiting.append(waiting)
+        self._some.set()
+        self._idle.clear()
         return await durable
 
     async def run(self) -> None:
         """Write what is appended, for ever. Cancelled in a commit, it refuses that batch: nobody
         is told "durable" who is not. `flushed` first makes an orderly end."""
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < MAX_BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            await self._some.wait()
+            batch = self._take(MAX_BATCH)
             try:
                 async with self._writing:
                     await self._commit(batch)
             except asyncio.CancelledError:
-                closed = JournalError(f"{self._path}: append: the journal is being closed")
-                for waiting in batch:
-                    _refuse(waiting, closed)
+                _refuse(batch, JournalError(f"{self._path}: append: the journal is being closed"))
                 raise
-            finally:
-                for _ in batch:
-                    self._queue.task_done()
+            if not self._waiting:
+                self._idle.set()
+
+    def _take(self, most: int = MAX_WAITING) -> list[_Waiting]:
+        """The first of what waits, in the order in which it was handed over."""
+        taken, self._waiting = self._waiting[:most], self._waiting[most:]
+        if not self._waiting:
+            self._some.clear()
+        return taken
 
     async def flushed(self) -> None:
         """Returns when all that was handed over has been written or refused."""
-        await self._queue.join()
+        await self._idle.wait()
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         """One transaction; where it fails, a batch of several is tried one by one, so that an
@@ -210,9 +214,7 @@ class JournalStore(JournalReader):
                 for waiting in batch:
                     await self._commit([waiting])
                 return
-            failure = JournalError(sqlite.explain(self._path, "append", error))
-            for waiting in batch:
-                _refuse(waiting, failure)
+            _refuse(batch, JournalError(sqlite.explain(self._path, "append", error)))
             return
         first = self._tail.seq + 1
         self._tail = tail
@@ -319,6 +321,7 @@ class JournalStore(JournalReader):
         }
 
 
-def _refuse(waiting: _Waiting, failure: JournalError) -> None:
-    if not waiting.durable.done():
-        waiting.durable.set_exception(failure)
+def _refuse(batch: list[_Waiting], failure: JournalError) -> None:
+    for waiting in batch:
+        if not waiting.durable.done():
+            waiting.durable.set_exception(failure)

@@ -20,7 +20,15 @@ from gatewayd.domain.door import (
     TamperReported,
 )
 from gatewayd.domain.model import AccessPointId, DeviceId
-from gatewayd.domain.ports import InputChanged, KeyPressed, Malformed, Offline, Online, Presented
+from gatewayd.domain.ports import (
+    Arriving,
+    InputChanged,
+    KeyPressed,
+    Malformed,
+    Offline,
+    Online,
+    Presented,
+)
 from gatewayd.doors import DoorTask, DoorWiring
 from gatewayd.fire import FireInput
 from gatewayd.recorder import Recorder
@@ -80,13 +88,23 @@ def board(desk: DeviceDesk, *, active_means_open: bool) -> tuple[ControllerSink,
 
 def test_a_reader_presents_and_tells_its_own_state(desk: DeviceDesk) -> None:
     taps, now = Posted(), ManualClock().now()
+    board = FakeBoard()
     shown, pressed = Presented(CARD, now), KeyPressed("5", now)
-    emit = reader_sink(AccessPointId("gate-in"), taps, desk)  # type: ignore[arg-type]  # notes only
+    emit = reader_sink(AccessPointId("gate-in"), taps, desk, board)  # type: ignore[arg-type]  # notes only
     for event in (Online("9600 8N1"), pressed, shown, Malformed("checksum"), Offline("unplugged")):
         emit(event)
     assert taps.seen == [("gate-in", pressed), ("gate-in", shown)]
     state = desk.states()[0]
     assert (state.online, state.malformed, state.detail) == (False, 1, "unplugged")
+    assert board.expecting == 0
+
+
+def test_the_first_bytes_at_a_reader_keep_its_doors_line_free(desk: DeviceDesk) -> None:
+    board = FakeBoard()
+    emit = reader_sink(AccessPointId("gate-in"), Posted(), desk, board)  # type: ignore[arg-type]  # notes only
+    emit(Arriving())
+    assert board.expecting == 1
+    assert desk.states()[0].online is None
 
 
 @pytest.mark.parametrize("active_means_open", [True, False])

@@ -378,6 +378,82 @@ async def test_a_relay_waits_out_the_silence_after_the_frame_before(
         assert board.written() == [ON_1]
 
 
+# --------------------------------------------------------------------- making way for an order
+
+
+@asynccontextmanager
+async def polling(
+    board: Board, clock: ManualClock, **options: Any
+) -> AsyncIterator[ModbusRelayBoard]:
+    """Online, the first poll answered; the next is due in 100 ms."""
+    async with driving(board.device.path, clock, **{"poll_ms": 100, **options}) as (driver, ear):
+        await online(ear)
+        await clock.advance(0)
+        board.polled.clear()
+        yield driver
+
+
+async def polled(board: Board) -> None:
+    async with asyncio.timeout(5):
+        await board.polled.wait()
+
+
+async def test_a_poll_that_is_due_lets_an_expected_order_go_first(
+    board: Board, clock: ManualClock
+) -> None:
+    async with polling(board, clock) as driver:
+        asked = len(board.asked)
+        await clock.advance(0.095)
+        driver.expect_order()
+        await clock.advance(0.02)
+        assert clock.sleepers == 1  # the poll, which is late and waits
+        async with asyncio.timeout(5), running(driver.set_relay(1, energised=True)) as switching:
+            while not board.written():
+                await asyncio.sleep(0)
+            assert clock.sleepers == 0  # the order came: nothing waits for a moment any more
+            while not switching.done():
+                await clock.advance(0.001)
+        while not board.polled.is_set():
+            await clock.advance(0.001)
+        assert [frame[1] for frame in board.asked[asked:]] == [5, 1, 2]
+
+
+async def test_a_poll_goes_on_where_no_order_follows(board: Board, clock: ManualClock) -> None:
+    async with polling(board, clock) as driver:
+        await clock.advance(0.06)
+        driver.expect_order()
+        await clock.advance(0.0499)
+        assert clock.sleepers == 1
+        assert not board.polled.is_set()
+        await clock.advance(0.0001)
+        await polled(board)
+
+
+async def test_bytes_that_never_end_put_a_poll_off_to_150_ms_after_the_one_before(
+    board: Board, clock: ManualClock
+) -> None:
+    async with polling(board, clock) as driver:
+        for _ in range(10):
+            for _ in range(149):
+                driver.expect_order()
+                await clock.advance(0.001)
+            assert clock.sleepers == 1
+            assert not board.polled.is_set()
+            await clock.advance(0.001)
+            await polled(board)
+            while not clock.sleepers:
+                await clock.advance(0)
+            board.polled.clear()
+
+
+async def test_the_slowest_poll_waits_for_nobody(board: Board, clock: ManualClock) -> None:
+    async with polling(board, clock, poll_ms=150) as driver:
+        await clock.advance(0.149)
+        driver.expect_order()
+        await clock.advance(0.001)
+        await polled(board)
+
+
 # ------------------------------------------------------------------------- pymodbus's server
 
 

@@ -18,6 +18,7 @@ from drivers.protocols.wiegand_serial import encode_binary, encode_hex_line
 from drivers.readers import ascii_tag, wiegand_serial
 from gatewayd.domain.model import card
 from gatewayd.domain.ports import (
+    Arriving,
     Driver,
     DriverContext,
     DriverKind,
@@ -37,12 +38,33 @@ TAG = 0x100086F444
 
 @asynccontextmanager
 async def reading(driver: Driver, clock: ManualClock, **options: Any) -> AsyncIterator[Ear[Any]]:
-    """The driver on its line, from the text of its settings on; already online."""
+    """The driver on its line, from the text of its settings on; already online. That bytes arrive
+    is not told: how many reads they take is the kernel's affair."""
     reader = driver.build(driver.options(**options), DriverContext("reader-1", clock))
+    ear: Ear[ReaderEvent] = Ear()
+
+    def emit(event: ReaderEvent) -> None:
+        if not isinstance(event, Arriving):
+            ear.emit(event)
+
+    async with running(reader.run(emit)):
+        assert await ear.next() == Online()
+        yield ear
+
+
+async def test_the_first_bytes_of_a_card_are_told_before_it_is_whole(
+    device: PtyDevice, clock: ManualClock
+) -> None:
+    options = ascii_tag.AsciiTagOptions(port=device.path)
+    reader = ascii_tag.DRIVER.build(options, DriverContext("reader-1", clock))
     ear: Ear[ReaderEvent] = Ear()
     async with running(reader.run(ear.emit)):
         assert await ear.next() == Online()
-        yield ear
+        device.send(encode(TAG)[:1])
+        assert await ear.next() == Arriving()
+        device.send(encode(TAG)[1:])
+        heard = await ear.until(lambda event: isinstance(event, Presented))
+        assert heard[0] == Arriving()
 
 
 async def test_a_held_tag_is_one_tap_with_the_moment_it_was_seen(
