@@ -18,7 +18,6 @@ from gatewayd.domain.model import (
     Door,
     DoorId,
     Grant,
-    Interval,
     LevelId,
     Person,
     PersonId,
@@ -29,7 +28,7 @@ from gatewayd.domain.model import (
     card,
 )
 from gatewayd.domain.ports import Whitelist, WhitelistReadError
-from gatewayd.domain.schedule import DAY_S, Moment
+from gatewayd.domain.schedule import WHOLE_DAY, Moment
 from gatewayd.doors import DoorTask, DoorTasks
 
 ANSWER_S = 6.0  # a door may be in an unlock that fails and the lock after it: twice 2 s
@@ -38,7 +37,7 @@ _DOOR = Door(DoorId("self-test"), "self-test")
 _POINT = AccessPoint(AccessPointId("self-test"), "self-test", _DOOR.id, Direction.IN)
 _CARD = card(1, 26)
 _PERSON = Person(PersonId("self-test"), "self-test")
-_ALWAYS = Schedule(ScheduleId("always"), "always", ((Interval(0, DAY_S),),) * 7)
+_ALWAYS = Schedule(ScheduleId("always"), "always", (WHOLE_DAY,) * 7)
 _LEVEL = AccessLevel(LevelId("all"), "all", frozenset({_DOOR.id}), _ALWAYS.id)
 _KNOWN = Snapshot(1, CredentialRecord(_CARD, _PERSON.id), _PERSON, (_LEVEL,), {_ALWAYS.id: _ALWAYS})
 _NOW = Moment(Stamp("self-test", 0, 0, True), UTC)

@@ -4,18 +4,23 @@ that can be silent, a list of one card. Real SQLite and real boards have tests o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
 from gatewayd.domain.model import (
+    AccessLevel,
     AlarmKind,
     CameraId,
     Credential,
     DoorId,
     DoorMode,
+    HolidayCalendar,
+    LevelId,
     Person,
     PersonId,
+    Schedule,
+    ScheduleId,
     Snapshot,
     Stamp,
 )
@@ -85,16 +90,28 @@ class OneCardList:
         return 0 if self.answer is None else self.answer.revision
 
     def snapshot(self, credential: Credential) -> Snapshot:
-        if self.answer is None:
-            raise WhitelistReadError("whitelist-7.db: disk I/O error")
-        record = self.answer.record
-        if record is None or record.credential != credential:
-            return Snapshot(self.answer.revision, None)
-        return self.answer
+        known = self._known()
+        if known.record is None or known.record.credential != credential:
+            return Snapshot(known.revision, None)
+        return known
 
     def person(self, person_id: PersonId) -> Person | None:
         known = self.answer.person if self.answer else None
         return known if known is not None and known.id == person_id else None
+
+    def levels(self) -> Mapping[LevelId, AccessLevel]:
+        return {level.id: level for level in self._known().levels}
+
+    def schedules(self) -> Mapping[ScheduleId, Schedule]:
+        return self._known().schedules
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]:
+        return self._known().calendars
+
+    def _known(self) -> Snapshot:
+        if self.answer is None:
+            raise WhitelistReadError("whitelist-7.db: disk I/O error")
+        return self.answer
 
 
 class FakeBoard:

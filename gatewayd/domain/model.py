@@ -170,6 +170,11 @@ class SpecialDays:
     intervals: tuple[Interval, ...] = ()
     as_weekday: int | None = None  # 0 is Monday; then `intervals` is empty
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for intervals beside a weekday, or no weekday."""
+        if self.as_weekday is not None and (self.intervals or not 0 <= self.as_weekday < 7):
+            raise ValueError(f"special days of {self.calendar!r} are neither hours nor a weekday")
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -190,6 +195,13 @@ class Schedule:
             raise ValueError(f"schedule {self.id!r} has {len(self.week)} days, not 7")
 
 
+class CalendarKind(StrEnum):
+    """What a calendar's dates are, for people to read: schedules say what they change."""
+
+    HOLIDAY = "holiday"
+    WORKDAY = "workday"  # a weekend's day that is worked (调休)
+
+
 @dataclass(frozen=True, slots=True)
 class HolidayCalendar:
     """Dates as ISO text (YYYY-MM-DD), in the site's own time zone."""
@@ -197,6 +209,7 @@ class HolidayCalendar:
     id: str
     name: str
     dates: frozenset[str]
+    kind: CalendarKind = CalendarKind.HOLIDAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,18 @@ from typing import Any, Protocol
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
 from gatewayd.domain.model import (
+    AccessLevel,
     AlarmKind,
     CameraId,
     Credential,
     DoorId,
     DoorMode,
+    HolidayCalendar,
+    LevelId,
     Person,
     PersonId,
+    Schedule,
+    ScheduleId,
     Snapshot,
     Stamp,
 )
@@ -179,6 +184,13 @@ class Whitelist(Protocol):
         """What one decision needs. Raises WhitelistReadError."""
 
     def person(self, person_id: PersonId) -> Person | None: ...
+
+    def levels(self) -> Mapping[LevelId, AccessLevel]:
+        """All of the revision in force. These three raise WhitelistReadError."""
+
+    def schedules(self) -> Mapping[ScheduleId, Schedule]: ...
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]: ...
 
 
 class WhitelistReadError(OSError):

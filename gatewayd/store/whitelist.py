@@ -14,8 +14,8 @@ import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from gatewayd.domain.model import (
     Credential,
     CredentialRecord,
     CredentialStatus,
-    DoorId,
     HolidayCalendar,
     LevelId,
     Person,
@@ -37,23 +36,20 @@ from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
 from gatewayd.store.durable import sync_folder, write_whole
 from gatewayd.store.staging import Staging
-from gatewayd.store.whitelist_records import (
-    CalendarRecord,
-    LevelRecord,
-    ScheduleRecord,
-    WhitelistDataError,
-    intervals,
-)
+from gatewayd.store.whitelist_records import WhitelistDataError
+from gatewayd.store.whitelist_rules import Rules, no_rules, read_rules
 
 log = logging.getLogger(__name__)
 
 CACHE_KB = 2_000  # a look-up touches three pages; the operating system caches the rest
 _MAX_LEVEL_SETS = 10_000  # different combinations of levels kept resolved; past it, begun anew
-_LOOKUP = """SELECT c.status, c.valid_from, c.valid_until, p.id, p.name, p.role, p.building,
-    p.unit, p.room, p.phone, p.photo, p.levels
+_LOOKUP = """SELECT p.id, p.name, p.role, p.building, p.unit, p.room, p.phone, p.photo, p.levels,
+    p.more, c.status, c.valid_from, c.valid_until, c.more
     FROM credential c LEFT JOIN person p ON p.id = c.person_id WHERE c.id = ? AND c.key = ?"""
-_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels
+_PERSON = """SELECT id, name, role, building, unit, room, phone, photo, levels, more
     FROM person WHERE id = ?"""
+_LEVELS = 8  # the column with a person's levels; those before it are Person's first fields
+_DAMAGE = (KeyError, AttributeError, TypeError, ValueError)  # what rows with holes lead to
 _STATUS = {str(status): status for status in CredentialStatus}
 
 
@@ -71,15 +67,6 @@ _LevelSet = tuple[tuple[LevelId, ...], tuple[AccessLevel, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
-    """The small tables of a revision, parsed once."""
-
-    levels: dict[LevelId, AccessLevel]
-    schedules: dict[ScheduleId, Schedule]
-    calendars: dict[str, HolidayCalendar]
-
-
-@dataclass(frozen=True, slots=True)
 class _Current:
     """The revision that decides: its file, open for reading, and its rules."""
 
@@ -88,7 +75,7 @@ class _Current:
     revision: int
     credentials: int
     content_sha256: str
-    rules: _Rules
+    rules: Rules
     level_sets: dict[str, _LevelSet] = field(default_factory=dict)
 
     def level_set(self, ids: str) -> _LevelSet:
@@ -189,15 +176,17 @@ class WhitelistStore:
         row = self._one(current, _LOOKUP, whitelist_file.credential_id(key), key)
         if row is None:
             return Snapshot(current.revision, None)
-        status, valid_from, valid_until, *person_row = row
         rules = current.rules
         try:
-            person = _person_of(current, person_row)
-            levels = current.level_set(person_row[-1])[1]
+            level_ids, levels = current.level_set(row[_LEVELS])
+            person = _person_of(row[:_LEVELS], level_ids, row[_LEVELS + 1])
+            status, valid_from, valid_until, more = row[_LEVELS + 2 :]
             record = CredentialRecord(
                 credential, person.id, _STATUS[status], valid_from, valid_until
             )
-        except (KeyError, AttributeError) as error:
+            if more:
+                record = replace(record, **json.loads(more))
+        except _DAMAGE as error:
             raise WhitelistReadError(
                 f"{current.path}: a credential's person or level is missing: the file is damaged"
             ) from error
@@ -207,12 +196,31 @@ class WhitelistStore:
         current = self._readable()
         if current is None or (row := self._one(current, _PERSON, person_id)) is None:
             return None
-        return _person_of(current, row)
+        try:
+            return _person_of(row[:_LEVELS], current.level_set(row[_LEVELS])[0], row[-1])
+        except _DAMAGE as error:
+            raise WhitelistReadError(
+                f"{current.path}: a person's level is missing: the file is damaged"
+            ) from error
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]:
         """Those of the ids that the list has."""
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
+
+    def levels(self) -> Mapping[LevelId, AccessLevel]:
+        """All of the revision, with the doors of their groups. Raises WhitelistReadError."""
+        return self._rules().levels
+
+    def schedules(self) -> Mapping[ScheduleId, Schedule]:
+        return self._rules().schedules
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]:
+        return self._rules().calendars
+
+    def _rules(self) -> Rules:
+        current = self._readable()
+        return no_rules() if current is None else current.rules
 
     def _readable(self) -> _Current | None:
         if self._broken is not None:
@@ -316,9 +324,10 @@ def _open(path: Path) -> _Current:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
+        whitelist_file.check_layout(database)
         database.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         revision, content, count = _begin_reading(database)
-        return _Current(path, database, revision, count, content, _read_rules(database))
+        return _Current(path, database, revision, count, content, read_rules(database))
     except BaseException:
         database.close()
         raise
@@ -335,40 +344,7 @@ def _begin_reading(database: sqlite3.Connection) -> tuple[int, str, int]:
     return int(revision), str(content), int(count)
 
 
-def _read_rules(database: sqlite3.Connection) -> _Rules:
-    rules = _Rules({}, {}, {})
-    for kind, text in database.execute("SELECT kind, record FROM rule"):
-        match kind:
-            case "calendar":
-                calendar = CalendarRecord.model_validate_json(text)
-                dates = frozenset(calendar.dates)
-                rules.calendars[calendar.id] = HolidayCalendar(calendar.id, calendar.name, dates)
-            case "schedule":
-                schedule = _schedule_of(ScheduleRecord.model_validate_json(text))
-                rules.schedules[schedule.id] = schedule
-            case _:
-                level = _level_of(LevelRecord.model_validate_json(text))
-                rules.levels[level.id] = level
-    return rules
-
-
-def _schedule_of(record: ScheduleRecord) -> Schedule:
-    return Schedule(
-        ScheduleId(record.id),
-        record.name,
-        tuple(intervals(day) for day in record.week),
-        tuple(record.holiday_calendars),
-        intervals(record.holidays),
-    )
-
-
-def _level_of(record: LevelRecord) -> AccessLevel:
-    doors = frozenset(DoorId(door) for door in record.doors)
-    return AccessLevel(LevelId(record.id), record.name, doors, ScheduleId(record.schedule))
-
-
-def _person_of(current: _Current, row: Any) -> Person:  # noqa: ANN401  # a row
-    """Raises AttributeError or KeyError for a person that the file has lost, or a level."""
-    person_id, name, role, building, unit, room, phone, photo, levels = row
-    ids = current.level_set(levels)[0]
-    return Person(person_id, name, role, building, unit, room, phone, photo, ids)
+def _person_of(columns: tuple[Any, ...], level_ids: tuple[LevelId, ...], more: str) -> Person:
+    person_id, name, role, building, unit, room, phone, photo = columns
+    plain = Person(person_id, name, role, building, unit, room, phone, photo, level_ids)
+    return replace(plain, **json.loads(more)) if more else plain

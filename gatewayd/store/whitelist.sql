@@ -1,5 +1,6 @@
 -- One revision of the whitelist. A full list is built in a file of its own and swapped in whole;
--- a delta changes the current file in one transaction.
+-- a delta changes the current file in one transaction. PRAGMA user_version is whitelist_file.LAYOUT:
+-- a change here is a new one.
 CREATE TABLE revision (
     only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
     revision       INTEGER NOT NULL,
@@ -14,6 +15,7 @@ CREATE TABLE credential (
     status      TEXT    NOT NULL,
     valid_from  INTEGER,                -- seconds since 1970 UTC, inclusive; NULL: no beginning
     valid_until INTEGER,                -- exclusive; NULL: no end
+    more        TEXT    NOT NULL,       -- what few have, as JSON of model.CredentialRecord's; or ''
     line        INTEGER NOT NULL,       -- of the list or delta that brought it, for messages
     PRIMARY KEY (id, key)
 ) STRICT, WITHOUT ROWID;
@@ -27,10 +29,11 @@ CREATE TABLE person (
     phone    TEXT NOT NULL,
     photo    TEXT NOT NULL,
     levels   TEXT NOT NULL,             -- level ids, joined by spaces
+    more     TEXT NOT NULL,             -- what few have, as JSON of model.Person's fields; or ''
     line     INTEGER NOT NULL           -- of the list or delta that brought it, for messages
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE rule (
-    kind   TEXT NOT NULL,               -- 'calendar', 'schedule' or 'level': few, kept in memory
+    kind   TEXT NOT NULL,               -- 'calendar', 'schedule', 'group' or 'level': few, in memory
     id     TEXT NOT NULL,
     record TEXT NOT NULL,               -- as the centre sent it, checked
     line   INTEGER NOT NULL,            -- of the list or delta that brought it, for messages

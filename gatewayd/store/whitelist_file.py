@@ -6,9 +6,10 @@ Runs in worker threads with a connection of its own. Owns the file's rows; which
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from importlib.resources import files
@@ -30,9 +31,19 @@ from gatewayd.store.whitelist_records import (
 from gatewayd.store.whitelist_references import Touched
 
 _BUILD_CACHE_KB = 32_000  # while a list is built; ids come in no order, so pages are met again
-_CREDENTIAL = "INTO credential VALUES (?, ?, ?, ?, ?, ?, ?)"
-_PERSON = "INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+LAYOUT = 2  # of whitelist.sql, as PRAGMA user_version; files from before it was told have 0
+_CREDENTIAL = "INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_PERSON = "INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RULE = "INTO rule VALUES (?, ?, ?, ?)"
+# Fields that few have share a column, `more`, under the names of the domain's classes: each column
+# of its own would be read at every look-up.
+_CREDENTIAL_MORE = {
+    "uses": "uses", "duress": "duress", "permit_until": "permit_until_s", "watch": "watch"
+}  # fmt: skip
+_PERSON_MORE = {
+    name: name
+    for name in ("pin", "duress_pin", "watch", "extended_opening", "may_escort", "needs_escort")
+}
 
 Values = tuple[Any, ...]
 
@@ -64,6 +75,7 @@ def build(path: Path, revision: int, chunks: Iterable[bytes]) -> tuple[int, str]
         database.execute("PRAGMA synchronous=OFF")
         database.execute("PRAGMA locking_mode=EXCLUSIVE")
         database.executescript((files("gatewayd.store") / "whitelist.sql").read_text("utf-8"))
+        database.execute(f"PRAGMA user_version={LAYOUT}")
         database.execute("BEGIN")
         for batch in reader.read(chunks):
             _insert(database, batch)
@@ -101,6 +113,13 @@ def change(path: Path, base: int, revision: int, chunks: Iterable[bytes]) -> tup
     return count, reader.sha256
 
 
+def check_layout(database: sqlite3.Connection) -> None:
+    """Raises ValueError for a file of another gatewayd's, whose columns say other things."""
+    [(layout,)] = database.execute("PRAGMA user_version")
+    if layout != LAYOUT:
+        raise ValueError(f"its layout is {layout}, this gatewayd reads {LAYOUT}")
+
+
 def fold_in(path: Path) -> None:
     """Copy a delta from SQLite's log into the file; the next one can then begin the log anew."""
     with _opened(path, 0) as database:
@@ -134,7 +153,20 @@ def _credential_row(record: CredentialRecordLine, number: int) -> Values:
     key = key_of(record)
     status = record.get("status", "active")
     validity = record.get("valid_from"), record.get("valid_until")
-    return credential_id(key), key, record["person"], status, *validity, number
+    more = _more(record, _CREDENTIAL_MORE)
+    return credential_id(key), key, record["person"], status, *validity, more, number
+
+
+def _more(record: Mapping[str, object], fields: Mapping[str, str]) -> str:
+    """Those of the fields that say something, as JSON; nothing where there are none."""
+    if fields.keys().isdisjoint(record):
+        return ""
+    more = {}
+    for name, field in fields.items():
+        value = record.get(name)
+        if value or (value == 0 and value is not False):  # a permit may have ended in 1970
+            more[field] = value
+    return json.dumps(more, ensure_ascii=False) if more else ""
 
 
 def _person_row(record: PersonRecord, number: int) -> Values:
@@ -148,6 +180,7 @@ def _person_row(record: PersonRecord, number: int) -> Values:
         record.get("phone", ""),
         record.get("photo", ""),
         " ".join(record.get("levels", ())),
+        _more(record, _PERSON_MORE),
         number,
     )
 
@@ -159,7 +192,7 @@ def _row_of(record: Record, number: int) -> tuple[str, Values]:
         return _PERSON, _person_row(record, number)
     if isinstance(record, DeleteRecord):
         raise WhitelistDataError(number, "delete: a full list deletes nothing")
-    return _RULE, (record.t, record.id, record.model_dump_json(), number)
+    return _RULE, (record.t, record.id, record.model_dump_json(by_alias=True), number)
 
 
 def _insert(database: sqlite3.Connection, batch: Batch) -> None:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from itertools import islice
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import TypedDict
 
-from gatewayd.domain.model import Interval
+from gatewayd.domain.model import DAY_S, CalendarKind, Interval
+from gatewayd.domain.schedule import WHOLE_DAY
 
 MAX_LINE = 64 * 1024  # a schedule with a few hundred intervals; nothing real is longer
 BATCH = 200  # lines parsed in one go: half a millisecond, in which no decision can be made
@@ -24,8 +25,12 @@ BATCH = 200  # lines parsed in one go: half a millisecond, in which no decision 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 Text = Annotated[str, Field(max_length=200)]
 Seconds = Annotated[int, Field(ge=-(2**53), le=2**53)]
-Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-4]):[0-5]\d:[0-5]\d$")]
-Span = Annotated[list[Clock], Field(min_length=2, max_length=2)]
+Start = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$")]
+End = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d:[0-5]\d|24:00:00)$")]
+Span = tuple[Start, End]  # an end at or before the start is the next day's
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HEX = frozenset("0123456789abcdef")
 
 
 class WhitelistDataError(ValueError):
@@ -51,15 +56,47 @@ class CalendarRecord(_Record):
     id: Id
     name: Text
     dates: list[Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]]
+    kind: Literal["holiday", "workday"] = CalendarKind.HOLIDAY.value
+
+
+class SpecialDaysRecord(_Record):
+    """What a calendar's dates change: their own hours, or those of a weekday."""
+
+    calendar: Id
+    hours: list[Span] | None = None
+    as_: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] | None = Field(None, alias="as")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.hours is None) == (self.as_ is None):
+            raise ValueError('needs either "hours" (none: []) or "as" (a weekday)')
+        return self
 
 
 class ScheduleRecord(_Record):
+    """`holiday_calendars` with `holidays` is the older form of `special_days`, and comes after."""
+
     t: Literal["schedule"]
     id: Id
     name: Text
     week: Annotated[list[list[Span]], Field(min_length=7, max_length=7)]
+    special_days: list[SpecialDaysRecord] = []
     holiday_calendars: list[Id] = []
     holidays: list[Span] = []
+
+    @property
+    def calendars(self) -> list[str]:
+        """All that it names."""
+        return [*(special.calendar for special in self.special_days), *self.holiday_calendars]
+
+
+class GroupRecord(_Record):
+    """Doors under one name, for levels."""
+
+    t: Literal["group"]
+    id: Id
+    name: Text
+    doors: list[Id]
 
 
 class LevelRecord(_Record):
@@ -67,6 +104,7 @@ class LevelRecord(_Record):
     id: Id
     name: Text
     doors: list[Id]
+    groups: list[Id] = []
     schedule: Id
 
 
@@ -84,6 +122,12 @@ class PersonRecord(TypedDict):
     phone: NotRequired[Text]
     photo: NotRequired[Text]
     levels: NotRequired[list[Id]]
+    pin: NotRequired[Text]
+    duress_pin: NotRequired[Text]
+    watch: NotRequired[Text]
+    extended_opening: NotRequired[bool]
+    may_escort: NotRequired[bool]
+    needs_escort: NotRequired[bool]
 
 
 class CredentialRecordLine(TypedDict):
@@ -96,6 +140,10 @@ class CredentialRecordLine(TypedDict):
     status: NotRequired[Literal["active", "suspended", "lost", "revoked"]]
     valid_from: NotRequired[Seconds | None]
     valid_until: NotRequired[Seconds | None]
+    uses: NotRequired[Annotated[int, Field(ge=1, le=2**53)] | None]
+    duress: NotRequired[bool]
+    permit_until: NotRequired[Seconds | None]
+    watch: NotRequired[Text]
 
 
 def key_of(record: CredentialRecordLine) -> str:
@@ -105,13 +153,14 @@ def key_of(record: CredentialRecordLine) -> str:
 
 class DeleteRecord(_Record):
     t: Literal["delete"]
-    of: Literal["calendar", "schedule", "level", "person", "credential"]
+    of: Literal["calendar", "schedule", "group", "level", "person", "credential"]
     id: Annotated[str, Field(min_length=1, max_length=300)]
 
 
 Record = (
     CalendarRecord
     | ScheduleRecord
+    | GroupRecord
     | LevelRecord
     | PersonRecord
     | CredentialRecordLine
@@ -191,14 +240,14 @@ def _faults(error: ValidationError) -> str:
 
 def _check(record: Record) -> None:
     """What types alone don't say. Raises ValueError."""
-    if isinstance(record, ScheduleRecord):
-        for day in (*record.week, record.holidays):
-            intervals(day)
+    if isinstance(record, dict):
+        if record["t"] == "credential":
+            _check_credential(record)
+        else:
+            _check_pins(record)
     elif isinstance(record, CalendarRecord):
         for text in record.dates:
             _check_date(text)
-    elif isinstance(record, dict) and record["t"] == "credential":
-        _check_credential(record)
 
 
 def _check_date(text: str) -> None:
@@ -209,12 +258,19 @@ def _check_date(text: str) -> None:
 
 
 def _check_credential(record: CredentialRecordLine) -> None:
-    """A card that no reader could ever present would never open: better refused than accepted."""
+    """What no reader could ever present would never open: better refused than accepted."""
     bits, value = record.get("bits", 0), record["value"]
-    if record["kind"] != "card":
-        if bits:
-            raise ValueError("bits: is for cards only")
-        return
+    if record["kind"] == "card":
+        _check_card(bits, value)
+    elif bits:
+        raise ValueError("bits: is for cards only")
+    elif record["kind"] == "pin":
+        _check_hash("value", value)
+    elif record["kind"] == "plate" and (value != value.upper() or value.split() != [value]):
+        raise ValueError("value: a plate has no spaces and no lower-case letters")
+
+
+def _check_card(bits: int, value: str) -> None:
     try:
         number = int(value, 16)
     except ValueError:
@@ -223,11 +279,32 @@ def _check_credential(record: CredentialRecordLine) -> None:
         raise ValueError("value: is not exactly ceil(bits/4) upper-case hexadecimal digits")
 
 
+def _check_pins(record: PersonRecord) -> None:
+    pin, duress_pin = record.get("pin", ""), record.get("duress_pin", "")
+    if pin:
+        _check_hash("pin", pin)
+    if duress_pin:
+        _check_hash("duress_pin", duress_pin)
+        if pin == duress_pin:
+            raise ValueError("duress_pin: is the pin as well, which would be an alarm every time")
+
+
+def _check_hash(field: str, value: str) -> None:
+    """Digits in the clear must not get into the file, not even by mistake."""
+    if len(value) != 64 or not _HEX.issuperset(value):
+        raise ValueError(f"{field}: is not the keyed hash, 64 lower-case hexadecimal digits")
+
+
 def _second(text: str) -> int:
     hours, minutes, seconds = (int(part) for part in text.split(":"))
     return hours * 3600 + minutes * 60 + seconds
 
 
-def intervals(spans: Iterable[list[str]]) -> tuple[Interval, ...]:
-    """Spans of "HH:MM:SS" as intervals. Raises ValueError for one that is not within a day."""
-    return tuple(Interval(_second(start), _second(end)) for start, end in spans)
+def intervals(spans: Iterable[Span]) -> tuple[Interval, ...]:
+    """Spans of "HH:MM:SS" as intervals."""
+    found = tuple(_interval(_second(start), _second(end)) for start, end in spans)
+    return WHOLE_DAY if found == WHOLE_DAY else found  # one object for all: compared at once
+
+
+def _interval(start_s: int, end_s: int) -> Interval:
+    return Interval(start_s, end_s if end_s > start_s else end_s + DAY_S)

@@ -17,6 +17,7 @@ from gatewayd.store.whitelist_records import (
 )
 
 _NO_PERSON = "credential: its person is not in the list"
+_NAMERS = ("schedule", "level")  # calendars and groups name nothing that the list has
 _Lines = Mapping[tuple[str, str], int]
 
 
@@ -105,22 +106,27 @@ def _refuse(database: sqlite3.Connection, sql: str, what: str) -> None:
 
 
 def _check_rules(database: sqlite3.Connection, gone: _Lines) -> dict[str, set[str]]:
-    """The ids of calendars, schedules and levels. A name that leads nowhere is blamed on the line
-    that deleted it, else on the line that names it."""
-    known: dict[str, set[str]] = {"calendar": set(), "schedule": set(), "level": set()}
+    """The ids of the small tables. A name that leads nowhere is blamed on the line that deleted
+    it, else on the line that names it."""
+    known: dict[str, set[str]] = {kind: set() for kind in ("calendar", "group", *_NAMERS)}
     for kind, id_ in database.execute("SELECT kind, id FROM rule"):
         known[kind].add(id_)
-    rules = database.execute("SELECT kind, record, line FROM rule WHERE kind != 'calendar'")
+    rules = database.execute("SELECT kind, record, line FROM rule WHERE kind IN (?, ?)", _NAMERS)
     for kind, text, line in rules.fetchall():
-        if kind == "level":
-            named, of = [LevelRecord.model_validate_json(text).schedule], "schedule"
-        else:
-            named, of = ScheduleRecord.model_validate_json(text).holiday_calendars, "calendar"
-        for name in named:
-            if name not in known[of] and (of, name) in gone:
-                raise WhitelistDataError(gone[of, name], f"delete: a {kind} still names it")
-        _check_known(f"{kind}: its {of}", named, known[of], line)
+        for of, names in _named(kind, text).items():
+            for name in names:
+                if name not in known[of] and (of, name) in gone:
+                    raise WhitelistDataError(gone[of, name], f"delete: a {kind} still names it")
+            _check_known(f"{kind}: its {of}", names, known[of], line)
     return known
+
+
+def _named(kind: str, text: str) -> dict[str, list[str]]:
+    """What a rule names, by kind."""
+    if kind == "level":
+        level = LevelRecord.model_validate_json(text)
+        return {"schedule": [level.schedule], "group": level.groups}
+    return {"calendar": ScheduleRecord.model_validate_json(text).calendars}
 
 
 def _check_known(what: str, named: Iterable[str], known: set[str], line: int) -> None:

@@ -25,6 +25,7 @@ from gatewayd.domain.model import (
     Schedule,
     ScheduleId,
     Snapshot,
+    SpecialDays,
     Stamp,
     card,
 )
@@ -39,8 +40,7 @@ WORKDAYS = Schedule(
     ScheduleId("workdays"),
     "Workdays",
     (OFFICE,) * 5 + ((),) * 2,
-    ("national",),
-    (Interval(9 * 3600, 10 * 3600),),
+    (SpecialDays("national", (Interval(9 * 3600, 10 * 3600),)),),
 )
 NATIONAL = HolidayCalendar("national", "National holidays", frozenset({"2026-10-01"}))
 
@@ -56,10 +56,10 @@ RESIDENTS = AccessLevel(
 CLEANERS = AccessLevel(LevelId("cleaners"), "Cleaners", frozenset({GATE.id}), WORKDAYS.id)
 
 
-def moment(text: str, *, trusted: bool = True) -> Moment:
+def moment(text: str, zone: ZoneInfo = SHANGHAI, *, trusted: bool = True) -> Moment:
     """A moment from the site's own wall time, e.g. "2026-11-18 09:30:00"."""
-    wall_s = datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).timestamp()
-    return Moment(Stamp("boot-1", 1, round(wall_s * 1000), trusted), SHANGHAI)
+    wall_s = datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
+    return Moment(Stamp("boot-1", 1, round(wall_s * 1000), trusted), zone)
 
 
 NOON = moment("2026-11-18 12:00:00")  # a Wednesday

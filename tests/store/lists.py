@@ -8,8 +8,16 @@ from typing import Any
 ALWAYS = [[["00:00:00", "24:00:00"]]] * 7
 
 
+def calendar(id_: str = "cn", *dates: str, **more: Any) -> dict[str, Any]:
+    return {"t": "calendar", "id": id_, "name": "Holidays", "dates": list(dates)} | more
+
+
 def schedule(id_: str = "always", **more: Any) -> dict[str, Any]:
     return {"t": "schedule", "id": id_, "name": "Always", "week": ALWAYS} | more
+
+
+def group(id_: str = "lobbies", *doors: str) -> dict[str, Any]:
+    return {"t": "group", "id": id_, "name": "Lobbies", "doors": list(doors)}
 
 
 def level(id_: str = "residents", **more: Any) -> dict[str, Any]:

@@ -16,12 +16,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatewayd.domain.model import CredentialStatus, Interval, PersonId, card
+from gatewayd.domain.model import (
+    CredentialStatus,
+    Interval,
+    PersonId,
+    ScheduleId,
+    SpecialDays,
+    card,
+)
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file, whitelist_records
 from gatewayd.store.whitelist import WhitelistStore
 from gatewayd.store.whitelist_records import MAX_LINE, WhitelistDataError
-from tests.store.lists import chunk, credential, delete, full, level, person, schedule
+from tests.store.lists import chunk, credential, delete, full, group, level, person, schedule
 
 CARD = card(17, 26)
 
@@ -54,8 +61,8 @@ async def test_a_full_list_decides_with_all_that_it_says(store: WhitelistStore) 
     assert found.person is not None
     assert (found.person.name, found.person.place) == ("王芳", "6-2-1203")
     assert [lv.id for lv in found.levels] == ["residents"]
-    work = found.schedules[list(found.schedules)[1]]
-    assert work.holidays == (Interval(28_800, 34_200),)
+    work = found.schedules[ScheduleId("work")]
+    assert work.special_days == (SpecialDays("cn", (Interval(28_800, 34_200),)),)
     assert found.calendars["cn"].dates == {"2026-10-01"}
     assert store.snapshot(card(17, 34)).record is None
     assert set(store.people([PersonId("p-17"), PersonId("p-0")])) == {"p-17"}
@@ -109,6 +116,7 @@ async def test_a_delta_replaces_adds_and_deletes_in_one_go(store: WhitelistStore
         (5, [chunk({"t": "delete", "of": "level", "id": "x"})], "line 1: delete: there is no"),
         (5, [chunk(schedule("w", holiday_calendars=["gone"]))], "line 1: schedule: its calendar"),
         (5, [chunk(level(schedule="gone"))], "line 1: level: its schedule 'gone' is not in"),
+        (5, [chunk(level(groups=["gone"]))], "line 1: level: its group 'gone' is not in"),
         (5, [chunk(person(name="A")), b"{nonsense\n"], "line 2:"),
     ],
 )
@@ -141,7 +149,6 @@ async def test_a_bad_delta_changes_nothing(
         (credential(17, value="xyz"), "is not hexadecimal"),
         (credential(17, valid_until=1.5), "valid_until"),
         (schedule("s", week=[]), "week"),
-        (schedule("s", week=[[["09:00:00", "08:00:00"]]] * 7), "not within one day"),
         ({"t": "delete", "of": "person", "id": "p-17"}, "a full list deletes nothing"),
         (person(19, name="x" * (MAX_LINE + 1)), "longer than"),
     ],
@@ -319,14 +326,17 @@ async def test_a_power_cut_before_the_pointer_leaves_the_old_list(
 
 
 _ids = st.integers(0, 3)
+_groups = st.sampled_from(["g0", "g1"])
 _changes = st.lists(
     st.one_of(
         st.builds(lambda n: person(n, levels=[f"l{n % 2}"]), _ids),
         st.builds(lambda n, owner: credential(n, person=f"p-{owner}"), _ids, _ids),
-        st.builds(lambda n: level(f"l{n % 2}"), _ids),
+        st.builds(lambda n, of: level(f"l{n % 2}", groups=of), _ids, st.lists(_groups, max_size=2)),
+        st.builds(lambda id_, n: group(id_, f"door-{n}"), _groups, _ids),
         st.builds(lambda n: delete("person", f"p-{n}"), _ids),
         st.builds(lambda n: delete("credential", f"card:26:{n:07X}"), _ids),
         st.builds(lambda n: delete("level", f"l{n % 2}"), _ids),
+        st.builds(lambda id_: delete("group", id_), _groups),
     ),
     max_size=8,
 )
@@ -361,7 +371,20 @@ async def test_deltas_do_what_an_obvious_model_does(
             if t == "credential"
         }
         assert store.credential_count == len(owners)
+        doors = {str(lv.id): set(map(str, lv.door_ids)) for lv in store.levels().values()}
+        assert doors == _doors(model)
     store.close()
+
+
+def _doors(model: dict[tuple[str, str], dict[str, Any]]) -> dict[str, set[str]]:
+    """The doors of each level, with those of its groups."""
+    levels = [(id_, record) for (kind, id_), record in model.items() if kind == "level"]
+    return {
+        id_: set(record["doors"]).union(
+            *(model["group", name]["doors"] for name in record.get("groups", []))
+        )
+        for id_, record in levels
+    }
 
 
 def _apply(
@@ -380,11 +403,82 @@ def _apply(
         named = {
             "credential": [("person", record.get("person"))],
             "person": [("level", name) for name in record.get("levels", [])],
-            "level": [("schedule", record.get("schedule"))],
+            "level": [
+                ("schedule", record.get("schedule")),
+                *(("group", name) for name in record.get("groups", [])),
+            ],
         }.get(kind, [])
         if any(name not in after for name in named):
             return None
     return after
+
+
+async def test_a_list_that_another_gatewayd_built_denies_until_it_is_sent_again(
+    store: WhitelistStore, tmp_path: Path
+) -> None:
+    await store.apply_full(5, full())
+    store.close()
+    path = tmp_path / "whitelist" / "whitelist-000000000005.db"
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA user_version=0")  # as before there were layouts
+    database.close()
+    older = await WhitelistStore.open(tmp_path / "whitelist")
+    assert older.revision == 0
+    assert "its layout is 0, this gatewayd reads 2" in str(older.fault)
+    with pytest.raises(WhitelistReadError, match="its layout is 0"):
+        older.snapshot(CARD)
+    with pytest.raises(WhitelistReadError):
+        older.schedules()
+    await older.apply_full(5, full())
+    assert older.snapshot(CARD).record is not None
+    older.close()
+
+
+def test_a_change_of_the_columns_is_a_new_layout(tmp_path: Path) -> None:
+    """Fails when whitelist.sql changes: raise LAYOUT, and write the columns here anew."""
+    whitelist_file.build(tmp_path / "list.db", 1, full())
+    database = sqlite3.connect(tmp_path / "list.db")
+    columns = {
+        table: " ".join(row[1] for row in database.execute(f"PRAGMA table_info({table})"))
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    database.close()
+    assert (whitelist_file.LAYOUT, columns) == (
+        2,
+        {
+            "revision": "only_row revision base content_sha256 credentials",
+            "credential": "id key person_id status valid_from valid_until more line",
+            "person": "id name role building unit room phone photo levels more line",
+            "rule": "kind id record line",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("UPDATE credential SET more = '{\"wings\": 2}'", "a credential's person or level"),
+        ("UPDATE person SET more = '{'", "a credential's person or level"),
+        ("UPDATE person SET levels = 'lost'", "a credential's person or level"),
+        ("DELETE FROM rule WHERE kind = 'group'", "level 'residents' names group 'lobbies'"),
+    ],
+)
+async def test_a_row_with_a_hole_is_an_error_not_a_stranger(
+    store: WhitelistStore, tmp_path: Path, damage: str, says: str
+) -> None:
+    await store.apply_full(5, [chunk(group(), schedule(), level(groups=["lobbies"])), full()[1]])
+    store.close()
+    database = sqlite3.connect(tmp_path / "whitelist" / "whitelist-000000000005.db")
+    database.execute(damage)
+    database.commit()
+    database.close()
+    damaged = await WhitelistStore.open(tmp_path / "whitelist")
+    with pytest.raises(WhitelistReadError, match=says):
+        damaged.snapshot(CARD)
+    if "credential SET" not in damage:
+        with pytest.raises(WhitelistReadError):
+            damaged.person(PersonId("p-17"))
+    damaged.close()
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 500, None])
