@@ -47,8 +47,8 @@ class ListUpdates:
         """Why a manifest whose signature verified is not for us, or None."""
         if manifest.aud != self._gateway:
             return f"it is for {manifest.aud!r}, not for us"
-        if manifest.rev < self._store.revision:
-            return f"it would go back from revision {self._store.revision}"
+        if manifest.rev < self._store.base_revision:
+            return f"it would go back from revision {self._store.base_revision}"
         if manifest.bytes > MAX_BYTES:
             return f"larger than {MAX_BYTES} bytes"
         return None

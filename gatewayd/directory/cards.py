@@ -50,7 +50,9 @@ def card_of(written: WrittenCard) -> Credential:
 
 def _hexadecimal(written: WrittenCard) -> Credential:
     if written.bits is None:
-        raise CellError("the number of bits is not given", "how many bits the reader sends, e.g. 26")
+        raise CellError(
+            "the number of bits is not given", "how many bits the reader sends, e.g. 26"
+        )
     if not 1 <= written.bits <= MAX_BITS:
         raise CellError("no card has so many bits", f"1 to {MAX_BITS}")
     if not isinstance(written.number, str):

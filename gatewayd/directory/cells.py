@@ -181,7 +181,7 @@ def moment(cell: Cell, zone: tzinfo, *, end: bool) -> int | None:
     if isinstance(cell, date):
         # A spreadsheet knows no date without a time: midnight is one.
         alone = isinstance(cell, datetime) and cell.time() == time()
-        return _moment_of(cell.date() if alone else cell, zone, end=end)
+        return _moment_of(date(cell.year, cell.month, cell.day) if alone else cell, zone, end=end)
     if not isinstance(cell, str):
         raise _NO_DATE_CELL
     found = trimmed(cell)

@@ -16,11 +16,12 @@ from typing import Any
 
 from gatewayd.directory import cells, listing
 from gatewayd.directory.cells import Cell, CellError
+from gatewayd.directory.columns import Column, Names, Reading, Table
 from gatewayd.directory.listing import KINDS, Listing, Record
 from gatewayd.directory.problem import FileError, Place, Problem
 from gatewayd.directory.records import BUILD, join_calendars
 from gatewayd.directory.sheets import HEAD_ROWS, Row, Sheet, sheets_of
-from gatewayd.directory.tables import TABLES, Column, Names, Reading, Table, table_named
+from gatewayd.directory.tables import TABLES, table_named
 from gatewayd.store.whitelist_records import LineReader, WhitelistDataError
 
 PROGRESS_ROWS = 2_000
@@ -60,7 +61,7 @@ def draft_of(paths: Sequence[Path], base: Listing, reading: Reading, progress: P
             else:
                 _name_all(table.kind, base, names)
             reading.names[table.kind] = names
-    _check_kept(draft)
+    _check_kept(draft, reading)
     if not draft.problems:
         _check_lines(draft)
     return draft
@@ -89,7 +90,7 @@ def _take(sheet: Sheet, table: Table | None, found: dict[str, Sheet], draft: Dra
         draft.notices.append(f"{sheet.place}: not read: it has no table's name")
     elif table.kind in found:
         earlier = found[table.kind].place
-        draft.bad(sheet.place, f"it is {table.name} again, after {earlier}", "one of both")
+        draft.bad(sheet.place, f"it is {table.names[0]} again, after {earlier}", "one of both")
     else:
         found[table.kind] = sheet
         draft.given[table.kind] = sheet.place
@@ -174,7 +175,7 @@ class _TableReader:
         return best
 
     def _known(self, row: Row) -> int:
-        return _known_headers(self._table.name, row)
+        return _known_headers(self._table.names[0], row)
 
     def _take_columns(self, number: int, row: Row) -> None:
         seen: set[str] = set()
@@ -262,17 +263,17 @@ def _letter(index: int) -> str:
 # ------------------------------------------------------------------------- the whole list
 
 
-def _check_kept(draft: Draft) -> None:
+def _check_kept(draft: Draft, reading: Reading) -> None:
     """A table that was not given may refer to what a given one no longer has."""
-    for kind in KINDS:
-        if kind in draft.given:
+    for kind, targets in listing.TARGETS.items():
+        if kind in draft.given or not targets & draft.given.keys():
             continue
         gone: Counter[tuple[str, str]] = Counter()
         for line in draft.listing[kind].values():
             gone.update(
                 (of, id_)
                 for of, id_ in listing.references(listing.record_of(line))
-                if id_ not in draft.listing[of]
+                if id_ not in reading.names[of]
             )
         for (of, id_), count in gone.items():
             place = draft.given.get(of, Place("the list in force"))

@@ -15,6 +15,12 @@ import pydantic_core
 
 # In the order of a full list: each refers to those before it only.
 KINDS = ("calendar", "schedule", "group", "level", "person", "credential")
+TARGETS = {  # what each kind refers to
+    "schedule": {"calendar"},
+    "level": {"group", "schedule"},
+    "person": {"level"},
+    "credential": {"person"},
+}
 CHUNK_BYTES = 256 * 1024  # docs/reference/mqtt.md: whole lines, at most this
 
 Record = dict[str, Any]

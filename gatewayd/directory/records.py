@@ -13,8 +13,8 @@ from typing import Any
 
 from gatewayd.directory import cards, cells, hours
 from gatewayd.directory.cells import Cell, CellError
+from gatewayd.directory.columns import Reading
 from gatewayd.directory.listing import Record
-from gatewayd.directory.tables import Reading
 from gatewayd.domain.keypad import MAX_DIGITS, MIN_DIGITS
 from gatewayd.domain.model import Credential, CredentialKind, PersonId
 from gatewayd.domain.pin import access_code, person_pin

@@ -1,4 +1,4 @@
-"""Spreadsheets and CSV files as rows of cells. Owns how files are opened, and how large they may be.
+"""Workbooks and CSV files as rows of cells. Owns how files are opened, and how large they may be.
 
 Must not know what a row means. A file that is not what it claims to be, or that would unpack to
 more than a list can be, is a FileError before much of it is read. Formulas are never evaluated.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError  # noqa: S405  # the error's class: openpyxl parses
+from xml.etree.ElementTree import ParseError  # the error's class: openpyxl parses
 
 from gatewayd.directory.cells import UNCALCULATED, Cell
 from gatewayd.directory.problem import FileError, Place

@@ -47,7 +47,7 @@ def build_link(
         Identity(site.gateway, clock.boot_id, journal.epoch, nonce, __version__),
         LinkOptions(PROTOCOLS[line.protocol], line.window, line.resend_s),
         journal,
-        lambda: whitelist.revision,
+        lambda: whitelist.base_revision,
         clock,
         recorder.record,
         random,

@@ -68,7 +68,7 @@ class WhitelistSync:
 
     def connected(self) -> None:
         """On every connect: say what is held, and go on with what a restart interrupted."""
-        self._send({"ask": "manifest", "have": self._store.revision})
+        self._send({"ask": "manifest", "have": self._store.base_revision})
         if self._update is not None:
             self._update.asked.clear()
             self._ask()
@@ -84,9 +84,9 @@ class WhitelistSync:
         if payload is None:
             return
         opened = open_signed(self._keys, Manifest, payload, WHITELIST_DOMAIN, "whitelist")
-        if isinstance(opened, Refused) or opened[1].rev < self._store.revision:
+        if isinstance(opened, Refused) or opened[1].rev < self._store.base_revision:
             self._store.staging.clear()  # damaged, its key is gone, or it is behind
-        elif opened[1].rev == self._store.revision:
+        elif opened[1].rev == self._store.base_revision:
             await self._swapped_already(opened[1])
         else:
             await self._manifest(payload)
@@ -125,9 +125,12 @@ class WhitelistSync:
         wrong = self._updates.objection(manifest)
         if wrong is not None:
             await self._reject(manifest.rev, wrong)
-        elif manifest.base not in {None, self._store.revision}:
+        elif manifest.base not in {None, self._store.base_revision}:
             self._send({"ask": "manifest", "have": 0})
-        elif manifest.rev != self._store.revision and manifest.content_sha256 not in self._refused:
+        elif (
+            manifest.rev != self._store.base_revision
+            and manifest.content_sha256 not in self._refused
+        ):
             await self._begin(manifest, payload)
 
     async def _begin(self, manifest: Manifest, payload: bytes) -> None:
@@ -213,7 +216,7 @@ class WhitelistSync:
 
     async def _tell(self, applied: AppliedList) -> None:
         await self._updates.tell(applied)
-        self._send({"ask": "manifest", "have": self._store.revision})
+        self._send({"ask": "manifest", "have": self._store.base_revision})
 
     async def _give_up(self, manifest: Manifest, why: str, *, for_good: bool = False) -> None:
         """The update under way is over. A list whose content is wrong is not pulled again; one that

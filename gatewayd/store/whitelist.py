@@ -35,6 +35,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
 from gatewayd.store.durable import sync_folder, write_whole
+from gatewayd.store.hand_over import HandOver, read_mark, remove_mark
 from gatewayd.store.staging import Staging
 from gatewayd.store.whitelist_records import WhitelistDataError
 from gatewayd.store.whitelist_rules import Rules, no_rules, read_rules
@@ -101,6 +102,7 @@ class WhitelistStore:
         self._current: _Current | None = None
         self._broken: str | None = None
         self._newest = 0  # the highest revision that the pointer ever named: none goes back
+        self._handed_over: HandOver | None = None
         self._changing = asyncio.Lock()
         self.staging = Staging(directory / "staging")
 
@@ -128,12 +130,23 @@ class WhitelistStore:
         if self._pointer.exists():
             pointer = json.loads(self._pointer.read_text("utf-8"))
             self._newest = int(pointer["revision"])
-            current = _open(self._directory / Path(str(pointer["file"])).name)
+            path = self._directory / Path(str(pointer["file"])).name
+            self._handed_over = self._mark_of(path)
+            current = _open(path)
             if current.revision < self._newest:
                 current.database.close()
                 raise ValueError(f"it holds {current.revision}, not revision {self._newest}")
             self._use(current)
         self._remove_others()
+
+    def _mark_of(self, path: Path) -> HandOver | None:
+        """The hand-over of that list. Without its mark the list decides as before."""
+        try:
+            mark = read_mark(self._directory)
+        except (OSError, ValueError) as error:
+            log.error("%s", error)
+            return None
+        return mark if mark is not None and mark.file == path.name else None
 
     def _use(self, current: _Current) -> None:
         before, self._current, self._broken = self._current, current, None
@@ -167,6 +180,17 @@ class WhitelistStore:
     def fault(self) -> str | None:
         """Why the list can't be read, from the start until the centre has sent it again."""
         return self._broken
+
+    @property
+    def handed_over(self) -> HandOver | None:
+        """The list in force is the site's own and was handed over to a centre, whose first full
+        list is taken whatever its number is. None as soon as that has come."""
+        return self._handed_over
+
+    @property
+    def base_revision(self) -> int:
+        """What updates go on from, and what the centre is told: 0 after a hand-over."""
+        return 0 if self._handed_over else self.revision
 
     def snapshot(self, credential: Credential) -> Snapshot:
         current = self._readable()
@@ -242,9 +266,9 @@ class WhitelistStore:
         used and OSError from the disk; nothing has changed then.
         """
         building = self._directory / f"building-{secrets.token_hex(4)}"
-        path = self._directory / f"whitelist-{revision:012}.db"
         async with self._changing:
             self._refuse_older(revision)
+            path = self._path_of(revision)
             try:
                 count, content = await _in_thread(
                     chunks, lambda some: whitelist_file.build(building, revision, some)
@@ -253,15 +277,24 @@ class WhitelistStore:
             finally:
                 building.unlink(missing_ok=True)
             self._use(_open(path))
+            self._handed_over = None
+            remove_mark(self._directory)
             self._remove_others()
         return AppliedList(revision, None, count, content)
+
+    def _path_of(self, revision: int) -> Path:
+        """Never the file in force: after a hand-over the same number may come again."""
+        path = self._directory / f"whitelist-{revision:012}.db"
+        if self._current is None or self._current.path != path:
+            return path
+        return self._directory / f"whitelist-{revision:012}-anew.db"
 
     async def apply_delta(self, base: int, revision: int, chunks: Iterable[bytes]) -> AppliedList:
         """Change the current list in one transaction. Raises as `apply_full`."""
         async with self._changing:
             current = self._readable()
-            if current is None or current.revision != base:
-                held = current.revision if current else 0
+            if current is None or self._handed_over or current.revision != base:
+                held = self.base_revision
                 raise WhitelistDataError(None, f"the delta is for {base}, held is {held}")
             self._refuse_older(revision)
             path = current.path
@@ -276,6 +309,8 @@ class WhitelistStore:
 
     def _refuse_older(self, revision: int) -> None:
         """Raises WhitelistDataError for a roll-back. A damaged list may come again as it was."""
+        if self._handed_over:
+            return
         if revision < self._newest or revision <= self.revision:
             raise WhitelistDataError(None, f"revision {revision} is not above {self._newest}")
 
