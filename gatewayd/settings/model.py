@@ -37,6 +37,11 @@ class SiteSettings(Table):
     time_zone: str = Field(
         default="Asia/Shanghai", description="IANA time zone that schedules and pages use."
     )
+    pin_key_file: Path | None = Field(
+        default=None,
+        description="At least 16 secret bytes that PINs are hashed with; never changed afterwards. "
+        "Only its owner may read it.",
+    )
 
 
 class StorageSettings(Table):

@@ -177,6 +177,11 @@ class WhitelistStore:
         return self._current.credentials if self._current else 0
 
     @property
+    def content_sha256(self) -> str:
+        """Of the records that made the revision; empty where there is none."""
+        return self._current.content_sha256 if self._current else ""
+
+    @property
     def fault(self) -> str | None:
         """Why the list can't be read, from the start until the centre has sent it again."""
         return self._broken
