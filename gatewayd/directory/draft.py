@@ -106,7 +106,7 @@ def _known_headers(title: str, row: Row) -> int:
 
 
 def _name_all(kind: str, base: Listing, names: Names) -> None:
-    if kind == "person":  # referred to by their ids alone
+    if kind == "person":
         for id_ in base[kind]:
             names.add(id_)
     elif kind != "credential":
@@ -138,6 +138,7 @@ class _TableReader:
         self._names = names
         self._progress = progress
         self._columns: list[tuple[int, Column]] = []
+        self._letters: dict[str, str] = {}  # by key: the column as the sheet calls it
         self._lines: dict[str, bytes] = {}
         self._rows: dict[str, int] = {}
 
@@ -171,13 +172,13 @@ class _TableReader:
             place = self._sheet.place
             self._draft.bad(place, "there is no row with this table's headers", f"some of {told}")
             return None
-        self._take_columns(best, row)
-        return best
+        return best if self._take_columns(best, row) else None
 
     def _known(self, row: Row) -> int:
         return _known_headers(self._table.names[0], row)
 
-    def _take_columns(self, number: int, row: Row) -> None:
+    def _take_columns(self, number: int, row: Row) -> bool:
+        """Note which cells of a row are what; False where one that must be there is not."""
         seen: set[str] = set()
         for index, cell in enumerate(row):
             if cells.is_empty(cell):
@@ -192,10 +193,12 @@ class _TableReader:
             else:
                 seen.add(column.key)
                 self._columns.append((index, column))
-        for column in self._table.columns:
-            if column.required and column.key not in seen:
-                what = f"there is no column {column.headers[0]} ({column.headers[1]})"
-                self._draft.bad(self._sheet.place.at(number), what, "one with that header")
+                self._letters[column.key] = f"{_letter(index)} ({str(cell).strip()})"
+        missing = [c for c in self._table.columns if c.required and c.key not in seen]
+        for column in missing:
+            what = f"there is no column {column.headers[0]} ({column.headers[1]})"
+            self._draft.bad(self._sheet.place.at(number), what, "one with that header")
+        return not missing
 
     def _row(self, number: int, row: Row) -> None:
         values: dict[str, Any] = {}
@@ -209,8 +212,9 @@ class _TableReader:
             except CellError as error:
                 good = False
                 self._bad_cell(number, column, cell, error)
-        if "id" in values:
-            self._names.add(values["id"], values.get("name", ""))
+        if "id" in values:  # people have namesakes, and are referred to by their ids alone
+            named = self._table.kind != "person"
+            self._names.add(values["id"], values.get("name", "") if named else "")
         if values and good:
             self._build(number, row, values)
 
@@ -242,9 +246,7 @@ class _TableReader:
     def _bad_cell(self, row: int, column: Column | None, cell: Cell, error: CellError) -> None:
         place, quoted = self._sheet.place.at(row), ""
         if column is not None:
-            index = next((i for i, c in self._columns if c is column), None)
-            letter = "" if index is None else f"{_letter(index)} "
-            place = self._sheet.place.at(row, f"{letter}({column.headers[0]})")
+            place = self._sheet.place.at(row, self._letters[column.key])
             if not column.secret and not cells.is_empty(cell):
                 quoted = f"{str(cell)[:QUOTED]!r}: "
         self._draft.bad(place, quoted + error.what, error.instead)

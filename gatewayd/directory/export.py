@@ -54,13 +54,15 @@ def _csv(rows: Iterable[list[str]]) -> bytes:
 def _workbook(listing: Listing, showing: Showing) -> bytes:
     from openpyxl import Workbook
 
+    # All rows first: a book that is given up half-way leaves its temporary files behind.
+    made = [(table, list(shown.rows(table, listing, showing))) for table in TABLES]
     book = Workbook(write_only=True)
-    for table in TABLES:
+    for table, rows in made:
         sheet = book.create_sheet(table.title(showing.language))
         sheet.freeze_panes = "A2"
         for index in range(1, len(table.columns) + 1):
             _text_column(sheet, index)
-        for row in shown.rows(table, listing, showing):
+        for row in rows:
             sheet.append([_text_cell(sheet, value) if value else None for value in row])
     content = io.BytesIO()
     book.save(content)

@@ -42,7 +42,7 @@ class Problem:
     instead: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what} (write: {self.instead})"
+        return f"{self.place}: {self.what} (instead: {self.instead})"
 
 
 class FileError(Exception):

@@ -45,6 +45,7 @@ def _days(first: date, last: date) -> list[str]:
 
 def join_calendars(one: Record, other: Record) -> Record:
     """Two rows of the same calendar as one."""
+    one = {"kind": "holiday", **one}
     for key in ("name", "kind"):
         if one[key] != other[key]:
             raise CellError("it is not as in the calendar's rows above", "the same", key)

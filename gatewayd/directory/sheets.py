@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -38,7 +39,8 @@ _FORMULA = re.compile(rb"<(?:\w{1,30}:)?f[ />]")
 # What openpyxl, zipfile and expat raise over bytes that only look like a workbook.
 _NO_WORKBOOK = (
     *(zipfile.BadZipFile, zlib.error, ParseError, EOFError, KeyError, ValueError, TypeError),
-    *(AttributeError, IndexError, NotImplementedError, RuntimeError),
+    *(AttributeError, IndexError, NotImplementedError, RuntimeError, OSError, ArithmeticError),
+    struct.error,
 )
 
 Row = Sequence[Cell]

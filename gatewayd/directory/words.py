@@ -40,7 +40,7 @@ class Words:
         if value in self._words:
             return self._words[value][0 if language is Language.ENGLISH else 1]
         short = cells.written(value)
-        return short if self.read_or_keep(short) == value else cells.VERBATIM + value
+        return short if short and self.read_or_keep(short) == value else cells.VERBATIM + value
 
     def told(self) -> str:
         """All of them, for a sentence."""
