@@ -21,10 +21,10 @@ TRIES = 3  # the daemon may exchange the file between our looking and our openin
 _RULES = "SELECT record FROM rule WHERE kind = ? ORDER BY line, id"
 _PERSONS = """SELECT id, name, role, building, unit, room, phone, photo, levels, more
     FROM person ORDER BY line, id"""
-_CREDENTIALS = """SELECT key, person_id, status, valid_from, valid_until, permit_until, more
+_CREDENTIALS = """SELECT key, person_id, status, valid_from, valid_until, more
     FROM credential ORDER BY line, key"""
 _PERSON_FIELDS = ("id", "name", "role", "building", "unit", "room", "phone", "photo")
-_CREDENTIAL_FIELDS = ("person", "status", "valid_from", "valid_until", "permit_until")
+_CREDENTIAL_FIELDS = ("person", "status", "valid_from", "valid_until")
 
 
 @dataclass(frozen=True, slots=True)
