@@ -17,24 +17,38 @@ from simulators.central_store import transaction
 Record = dict[str, Any]
 
 CHUNK_BYTES = 64 * 1024  # central-link.md: 64 to 256 KiB
-ORDER = ("calendar", "schedule", "level", "person", "credential")  # of a full list
-REFERENCES = {  # record type: (field, type it refers to)
-    "schedule": ("holiday_calendars", "calendar"),
-    "level": ("schedule", "schedule"),
-    "person": ("levels", "level"),
-    "credential": ("person", "person"),
-}
-FIELDS = {
+ORDER = ("calendar", "schedule", "group", "level", "person", "credential")  # of a full list
+REFERENCES = (  # record type, field, type that it refers to
+    ("schedule", "special_days", "calendar"),
+    ("schedule", "holiday_calendars", "calendar"),
+    ("level", "schedule", "schedule"),
+    ("level", "groups", "group"),
+    ("person", "levels", "level"),
+    ("credential", "person", "person"),
+)
+FIELDS = {  # that a record must have
     "calendar": {"id", "name", "dates"},
-    "schedule": {"id", "name", "week", "holiday_calendars", "holidays"},
+    "schedule": {"id", "name", "week"},
+    "group": {"id", "name", "doors"},
     "level": {"id", "name", "doors", "schedule"},
     "person": {"id", "name", "role", "building", "unit", "room", "phone", "photo", "levels"},
     "credential": {"kind", "bits", "value", "person", "status", "valid_from", "valid_until"},
 }
+OPTIONAL = {  # that it may have
+    "calendar": {"kind"},
+    "schedule": {"special_days", "holiday_calendars", "holidays"},
+    "group": set[str](),
+    "level": {"groups"},
+    "person": {
+        *("pin", "duress_pin", "watch"),
+        *("extended_opening", "may_escort", "needs_escort"),
+    },
+    "credential": {"uses", "duress", "permit_until", "watch"},
+}
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
-    t   TEXT NOT NULL,     -- calendar, schedule, level, person, credential
+    t   TEXT NOT NULL,     -- one of ORDER
     id  TEXT NOT NULL,
     rev INTEGER NOT NULL,  -- the revision that last changed it
     body TEXT,             -- JSON as the whitelist carries it; NULL: removed in that revision
@@ -122,19 +136,15 @@ class Directory:
 
     def _check_references(self) -> None:
         """Raises DirectoryError for the first record that names one which is not there."""
-        for of, (key, target) in REFERENCES.items():
+        for of, key, target in REFERENCES:
+            # One text, a list of them, or of special days that name a calendar: rows all the same.
             row = self._db.execute(
-                "SELECT record.id AS id, wanted.value AS missing FROM record,"
-                " json_each(json_extract(record.body, '$.' || ?1)) AS wanted"
-                " WHERE record.t = ?2 AND record.body IS NOT NULL AND NOT EXISTS ("
-                "SELECT 1 FROM record found WHERE found.t = ?3 AND found.id = wanted.value"
-                " AND found.body IS NOT NULL) LIMIT 1"
-                if key in {"levels", "holiday_calendars"}
-                else "SELECT record.id AS id, json_extract(record.body, '$.' || ?1) AS missing"
-                " FROM record WHERE record.t = ?2 AND record.body IS NOT NULL AND NOT EXISTS ("
-                "SELECT 1 FROM record found WHERE found.t = ?3"
-                " AND found.id = json_extract(record.body, '$.' || ?1)"
-                " AND found.body IS NOT NULL) LIMIT 1",
+                "SELECT named.id, named.name AS missing FROM (SELECT record.id AS id,"
+                " iif(one.type = 'object', one.value ->> 'calendar', one.value) AS name"
+                " FROM record, json_each(record.body, '$.' || ?1) AS one"
+                " WHERE record.t = ?2 AND record.body IS NOT NULL) AS named"
+                " WHERE NOT EXISTS (SELECT 1 FROM record AS found WHERE found.t = ?3"
+                " AND found.id = named.name AND found.body IS NOT NULL) LIMIT 1",
                 (key, of, target),
             ).fetchone()
             if row is not None:
@@ -190,12 +200,11 @@ def _check_fields(record: Record) -> None:
     of = record.get("t")
     if of not in FIELDS:
         raise DirectoryError(f"unknown type of record: {of!r}")
-    unknown, missing = record.keys() - FIELDS[of] - {"t"}, FIELDS[of] - record.keys()
+    allowed = FIELDS[of] | OPTIONAL[of]
+    unknown, missing = record.keys() - allowed - {"t"}, FIELDS[of] - record.keys()
     if unknown or missing:
         named = ", ".join(sorted(unknown | missing))
-        raise DirectoryError(
-            f"a {of} has these fields: {', '.join(sorted(FIELDS[of]))}; see {named}"
-        )
+        raise DirectoryError(f"a {of} has these fields: {', '.join(sorted(allowed))}; see {named}")
 
 
 def _line(record: Record) -> str:

@@ -32,10 +32,10 @@ GIVEN = (
 )
 
 # Three shifts, so that at any hour one of them is off for at least eight more.
-SHIFTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "cleaners-early": (("06:00:00", "14:00:00"),),
-    "cleaners-late": (("14:00:00", "22:00:00"),),
-    "cleaners-night": (("00:00:00", "06:00:00"), ("22:00:00", "24:00:00")),
+SHIFTS = {
+    "cleaners-early": ("06:00:00", "14:00:00"),
+    "cleaners-late": ("14:00:00", "22:00:00"),
+    "cleaners-night": ("22:00:00", "06:00:00"),  # until the next morning
 }
 SHIFT_NAMES = {
     "cleaners-early": "保洁早班",
@@ -139,7 +139,8 @@ def make_compound(seed: int, today: date, doors: Sequence[str] = DOORS) -> Compo
     special = maker.special()
     guards = tuple(maker.staff(f"guard-{n}", "保安", ("guards",)) for n in range(1, 5))
     strangers = tuple(maker.card(tech) for tech in Tech for _ in range(4))
-    people = (*residents, *special.values(), *guards)
+    clerk = maker.staff("office-1", "物业", ("office",))
+    people = (*residents, *special.values(), *guards, clerk)
     return Compound(people, special, strangers, tuple(doors))
 
 
@@ -248,7 +249,8 @@ def records(compound: Compound) -> list[Record]:
         for someone in compound.people
         for issued in someone.issued
     ]
-    return [*calendars(), *schedules(), *levels(compound.doors), *people, *cards]
+    rules = (*calendars(), *schedules(), *groups(compound.doors), *levels())
+    return [*rules, *people, *cards]
 
 
 def person_record(someone: Someone) -> Record:
@@ -280,8 +282,8 @@ def credential_record(person_id: str, issued: Issued) -> Record:
 
 
 def calendars() -> list[Record]:
-    """China's public holidays: 2026 as the State Council announced them; of 2027 the statutory
-    days only, since the bridged days are announced the autumn before."""
+    """China's public holidays and working weekends (调休): 2026 as the State Council announced
+    them; of 2027 the statutory days only, since the rest is announced the autumn before."""
     in_2026 = [
         ("2026-01-01", 3),
         ("2026-02-15", 9),
@@ -300,10 +302,18 @@ def calendars() -> list[Record]:
         ("2027-09-15", 1),
         ("2027-10-01", 3),
     ]
+    worked = ("01-04", "02-14", "02-28", "05-09", "09-20", "10-10")
     return [
-        {"t": "calendar", "id": "cn-2026", "name": "2026年节假日", "dates": _dates(in_2026)},
-        {"t": "calendar", "id": "cn-2027", "name": "2027年法定节日", "dates": _dates(in_2027)},
+        _calendar("cn-2026", "2026年节假日", _dates(in_2026)),
+        _calendar(
+            "cn-2026-worked", "2026年调休上班日", [f"2026-{day}" for day in worked], "workday"
+        ),
+        _calendar("cn-2027", "2027年法定节日", _dates(in_2027)),
     ]
+
+
+def _calendar(id_: str, name: str, dates: list[str], kind: str = "holiday") -> Record:
+    return {"t": "calendar", "id": id_, "name": name, "dates": dates, "kind": kind}
 
 
 def _dates(spans: Sequence[tuple[str, int]]) -> list[str]:
@@ -315,40 +325,49 @@ def _dates(spans: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def schedules() -> list[Record]:
-    """Always, and one a shift; on holidays cleaners come for two hours of their shift."""
-    always = _schedule("always", "全天", [["00:00:00", "24:00:00"]])
-    shifts = []
-    for shift, spans in SHIFTS.items():
-        hours = [list(span) for span in spans]
-        shifts.append(
-            _schedule(shift, SHIFT_NAMES[shift], hours)
-            | {"holiday_calendars": ["cn-2026", "cn-2027"], "holidays": [_short(spans[0][0])]}
-        )
-    return [always, *shifts]
+    """Always; the office's, with its working weekends; and one a shift: on holidays cleaners come
+    for two hours of it."""
+    hours = [["08:30:00", "12:00:00"], ["13:30:00", "17:30:00"]]
+    worked = {"calendar": "cn-2026-worked", "as": "mon"}
+    shifts = [
+        _schedule(name, SHIFT_NAMES[name], [[[start, end]]] * 7, *_on_holidays([_short(start)]))
+        for name, (start, end) in SHIFTS.items()
+    ]
+    return [
+        _schedule("always", "全天", [[["00:00:00", "24:00:00"]]] * 7),
+        _schedule("office", "物业办公时间", [hours] * 5 + [[]] * 2, worked, *_on_holidays([])),
+        *shifts,
+    ]
+
+
+def _on_holidays(hours: list[list[str]]) -> list[Record]:
+    return [{"calendar": calendar, "hours": hours} for calendar in ("cn-2026", "cn-2027")]
 
 
 def _short(start: str) -> list[str]:
     return [start, f"{int(start[:2]) + 2:02d}:00:00"]
 
 
-def _schedule(schedule_id: str, name: str, hours: list[list[str]]) -> Record:
-    week = [hours for _ in range(7)]
-    return {
-        "t": "schedule",
-        "id": schedule_id,
-        "name": name,
-        "week": week,
-        "holiday_calendars": [],
-        "holidays": [],
-    }
+def _schedule(
+    schedule_id: str, name: str, week: list[list[list[str]]], *special_days: Record
+) -> Record:
+    schedule: Record = {"t": "schedule", "id": schedule_id, "name": name, "week": week}
+    return schedule | {"special_days": list(special_days)}
 
 
-def levels(doors: Sequence[str]) -> list[Record]:
-    """Residents and guards at all hours, each shift of cleaners in its own, through all doors."""
+def groups(doors: Sequence[str]) -> list[Record]:
+    """One: all doors."""
+    return [{"t": "group", "id": "entrances", "name": "小区出入口", "doors": list(doors)}]
+
+
+def levels() -> list[Record]:
+    """Residents and guards at all hours, office and cleaners in their own, through all doors."""
     named = {"residents": ("住户", "always"), "guards": ("保安", "always")}
+    named |= {"office": ("物业", "office")}
     named |= {shift: (SHIFT_NAMES[shift], shift) for shift in SHIFTS}
+    through = {"doors": [], "groups": ["entrances"]}
     return [
-        {"t": "level", "id": level, "name": name, "doors": list(doors), "schedule": schedule}
+        {"t": "level", "id": level, "name": name, **through, "schedule": schedule}
         for level, (name, schedule) in named.items()
     ]
 

@@ -50,7 +50,7 @@ def test_a_full_list_has_all_records_in_order(directory: Directory) -> None:
     assert (package.rev, package.base) == (1, None)
     listed = lines(package)
     types = list(dict.fromkeys(record["t"] for record in listed))
-    assert types == ["calendar", "schedule", "level", "person", "credential"]
+    assert types == ["calendar", "schedule", "group", "level", "person", "credential"]
     assert package.records == len(listed)
     assert package.credentials == directory.count("credential")
 
@@ -101,6 +101,7 @@ def test_removals_follow_the_changes_cards_before_people(directory: Directory) -
         ("person", {"id": "p-17", "levels": ["nowhere"]}, "names level 'nowhere'"),
         ("credential", {"bits": 26, "value": "2012345", "person": "nobody"}, "names person"),
         ("person", {"id": "p-17", "salary": 1}, "salary"),
+        ("credential", {"bits": 26, "value": "2012345", "person": "p-17", "ages": 3}, "ages"),
         ("person", {"name": "x"}, "must name id"),
     ],
 )
@@ -111,6 +112,50 @@ def test_a_change_that_would_break_the_list_is_refused_whole(
         directory.edit(of, change)
     assert directory.revision == 1
     assert directory.package(1) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (
+            {"t": "level", "id": "x", "name": "", "doors": [], "groups": ["entrances", "gone"]}
+            | {"schedule": "always"},
+            "level 'x' names group 'gone', which is not there",
+        ),
+        (
+            {"t": "level", "id": "x", "name": "", "doors": [], "schedule": "gone"},
+            "level 'x' names schedule 'gone'",
+        ),
+        (
+            {"t": "schedule", "id": "x", "name": "", "week": [[]] * 7}
+            | {"special_days": [{"calendar": "cn-2026", "as": "mon"}, {"calendar": "gone"}]},
+            "schedule 'x' names calendar 'gone'",
+        ),
+        (
+            {"t": "schedule", "id": "x", "name": "", "week": [[]] * 7}
+            | {"holiday_calendars": ["gone"], "holidays": []},
+            "schedule 'x' names calendar 'gone'",
+        ),
+    ],
+)
+def test_rules_name_only_what_is_there(
+    directory: Directory, record: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(DirectoryError, match=why):
+        directory.change([record])
+    assert directory.revision == 1
+
+
+def test_what_few_people_have_can_be_entered_and_is_sent(directory: Directory) -> None:
+    directory.edit("person", {"id": "p-17", "watch": "theft", "needs_escort": True})
+    directory.edit("person", {"id": "p-17", "phone": "13800009999"})
+    [record] = lines(directory.package(1))
+    assert (record["watch"], record["needs_escort"]) == ("theft", True)
+
+
+def test_a_group_that_levels_name_can_not_be_removed(directory: Directory) -> None:
+    with pytest.raises(DirectoryError, match="names group 'entrances'"):
+        directory.change(delete=[("group", "entrances")])
 
 
 def test_a_person_who_holds_a_card_can_not_be_removed_alone(directory: Directory) -> None:

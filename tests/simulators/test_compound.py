@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
+from gatewayd.domain.model import LevelId, ScheduleId
+from gatewayd.domain.schedule import is_open
+from gatewayd.store.whitelist import WhitelistStore
 from simulators.compound import (
     SITE_ZONE,
     Card,
@@ -47,7 +52,8 @@ def test_no_card_is_issued_twice_and_strangers_cards_are_nobodys() -> None:
 def test_records_come_in_the_order_of_a_full_list_and_refer_only_backwards() -> None:
     listed = records(make_compound(1, TODAY))
     types = [record["t"] for record in listed]
-    assert list(dict.fromkeys(types)) == ["calendar", "schedule", "level", "person", "credential"]
+    kinds = ["calendar", "schedule", "group", "level", "person", "credential"]
+    assert list(dict.fromkeys(types)) == kinds
     assert all(next(iter(record)) == "t" for record in listed)
     ids = {(r["t"], r.get("id")) for r in listed}
     for record in listed:
@@ -57,6 +63,9 @@ def test_records_come_in_the_order_of_a_full_list_and_refer_only_backwards() -> 
             assert ("person", record["person"]) in ids
         if record["t"] == "level":
             assert ("schedule", record["schedule"]) in ids
+            assert all(("group", group) in ids for group in record["groups"])
+        for special in record.get("special_days", []):
+            assert ("calendar", special["calendar"]) in ids
 
 
 @pytest.mark.parametrize(("tech", "bits"), [(Tech.WIEGAND_26, 26), (Tech.WIEGAND_34, 34)])
@@ -85,9 +94,10 @@ def test_the_special_characters_are_what_they_are_called() -> None:
 def test_at_any_hour_the_cleaner_off_duty_is_off_for_hours(hour: int) -> None:
     shift = off_duty_shift(ms(f"2026-11-24T{hour:02d}:59:59"))
     [schedule] = [s for s in schedules() if s["id"] == shift]
-    soon = [(hour + later) % 24 for later in range(5)]
-    for start, end in schedule["week"][0]:
-        assert not any(int(start[:2]) <= h < int(end[:2]) for h in soon)
+    [[start, end]] = schedule["week"][0]
+    begins, lasts = int(start[:2]), (int(end[:2]) - int(start[:2])) % 24
+    soon = [hour + later for later in range(5)]
+    assert not any((h - begins) % 24 < lasts for h in soon)
 
 
 def test_a_person_is_asked_for_a_card_that_the_reader_can_read() -> None:
@@ -108,6 +118,39 @@ def test_holidays_are_real_dates_without_repeats() -> None:
     for calendar in calendars():
         dates = [date.fromisoformat(text) for text in calendar["dates"]]
         assert dates == sorted(set(dates))
-        assert {str(day.year) for day in dates} == {calendar["id"].removeprefix("cn-")}
+        assert {str(day.year) for day in dates} == {calendar["id"][3:7]}
     by_id = {calendar["id"]: calendar["dates"] for calendar in calendars()}
     assert Counter(text[:7] for text in by_id["cn-2026"])["2026-10"] == 7
+
+
+def test_working_weekends_are_weekends_and_no_holidays() -> None:
+    by_id = {calendar["id"]: calendar["dates"] for calendar in calendars()}
+    worked = by_id["cn-2026-worked"]
+    assert all(date.fromisoformat(text).weekday() >= 5 for text in worked)
+    assert set(worked).isdisjoint(by_id["cn-2026"])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "at", "open_"),
+    [
+        ("office", "2026-11-24T09:00:00", True),
+        ("office", "2026-11-24T12:30:00", False),
+        ("office", "2026-11-22T09:00:00", False),  # a Sunday
+        ("office", "2026-09-20T09:00:00", True),  # one that is worked as a Monday
+        ("office", "2026-10-01T09:00:00", False),
+        ("cleaners-night", "2026-11-25T05:59:59", True),
+        ("cleaners-night", "2026-10-01T05:00:00", True),  # the night before the holiday
+        ("cleaners-night", "2026-10-02T05:00:00", False),
+        ("cleaners-night", "2026-10-01T23:00:00", True),  # its two hours on holidays
+    ],
+)
+async def test_the_gateways_own_whitelist_takes_the_list_and_keeps_the_hours(
+    tmp_path: Path, schedule: str, at: str, open_: bool
+) -> None:
+    lines = [json.dumps(record).encode() + b"\n" for record in records(make_compound(1, TODAY))]
+    store = await WhitelistStore.open(tmp_path)
+    await store.apply_full(1, [b"".join(lines)])
+    local = datetime.fromisoformat(at).replace(tzinfo=SITE_ZONE)
+    assert is_open(store.schedules()[ScheduleId(schedule)], store.calendars(), local) is open_
+    assert {*store.levels()[LevelId("office")].door_ids} == {"main-gate", "side-door"}
+    store.close()
