@@ -17,7 +17,7 @@ MAX_TEXT = 200  # whitelist_records.Text
 NEVER = frozenset({"-", "never", "unlimited", "永久", "长期", "不限", "无"})
 
 _SPACE = " \t\r\n\u3000\u00a0"
-_SEPARATORS = re.compile(r"[;；、,，\s]+")
+_SEPARATORS = re.compile(r"[;；、,，\n]")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # What starts a formula when a spreadsheet opens a CSV; the wide forms do so in Chinese ones.
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r")
@@ -144,8 +144,9 @@ def id_(cell: Cell) -> str:
 
 
 def names(cell: Cell) -> list[str]:
-    """Several, separated by ; or 、 or a comma or spaces; each once, in their order."""
-    return list(dict.fromkeys(part for part in _SEPARATORS.split(_as_text(cell)) if part))
+    """Several, separated by ; or 、 or a comma; each once, in their order."""
+    parts = (part.strip(_SPACE) for part in _SEPARATORS.split(_as_text(cell)))
+    return list(dict.fromkeys(part for part in parts if part))
 
 
 def count(cell: Cell) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class ListReader:
 def _person(row: tuple[Any, ...]) -> dict[str, Any]:
     *plain, levels, more = row
     record = {"t": "person", **dict(zip(_PERSON_FIELDS, plain, strict=True))}
-    return {**record, "levels": levels.split(), **(json.loads(more) if more else {})}
+    return {**record, "levels": levels.split(), **_more(more, whitelist_file.PERSON_MORE)}
 
 
 def _credential(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -69,7 +69,13 @@ def _credential(row: tuple[Any, ...]) -> dict[str, Any]:
     kind, bits, value = key.split(":", 2)
     record = {"t": "credential", "kind": kind, "bits": int(bits), "value": value}
     record |= dict(zip(_CREDENTIAL_FIELDS, plain, strict=True))
-    return {**record, **(json.loads(more) if more else {})}
+    return {**record, **_more(more, whitelist_file.CREDENTIAL_MORE)}
+
+
+def _more(text: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The column `more`, whose names are the domain's, with those of the records."""
+    found = json.loads(text) if text else {}
+    return {name: found[field] for name, field in fields.items() if field in found}
 
 
 @contextmanager

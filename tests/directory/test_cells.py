@@ -100,9 +100,10 @@ def test_ids_are_those_of_the_whitelist_also_as_numbers() -> None:
             cells.id_(cell)
 
 
-@pytest.mark.parametrize("cell", ["a; b", "a、b", "a，b", "a,b", "a b\nb;;a", "；a；b；"])
+@pytest.mark.parametrize("cell", ["a; b", "a、b", "a，b", "a,b", "a\nb;;a", "；a； b；"])
 def test_several_names_are_separated_as_people_do(cell: str) -> None:
     assert cells.names(cell) == ["a", "b"]
+    assert cells.names("Main gate; side") == ["Main gate", "side"]
     assert cells.names(None) == []
 
 
