@@ -51,15 +51,15 @@ class Arrivals:
             await self._clock.sleep_until(self._clock.monotonic_ns() + LOOK_NS)
 
     async def heal(self) -> None:
-        """At the start: a list that can't be read is made again from the package that brought it.
-        There is no centre that could be asked for it."""
+        """At the start: a list that can't be read is made again from the package that brought just
+        this one. There is no centre that could be asked for it."""
         if self._store.fault is None or not self._inbox.applied.exists():
             return
         package = Staging(self._inbox.applied)
         manifest = self._inbox.open(package)
         if isinstance(manifest, Refused):
             log.error("the last imported list is no help: %s", manifest.reason)
-        else:
+        elif (manifest.rev, manifest.content_sha256) == self._store.newest:
             await self._apply(manifest, package)
 
     async def look(self) -> None:
@@ -82,7 +82,7 @@ class Arrivals:
         if manifest.base is not None:
             return "an imported list is always a full one"
         if manifest.rev == self._store.revision:
-            same = manifest.content_sha256 == self._store.content_sha256
+            same = manifest.content_sha256 == self._store.newest[1]
             return None if same else f"revision {manifest.rev} is in force, with other content"
         return self._updates.objection(manifest)
 

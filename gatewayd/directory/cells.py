@@ -56,7 +56,6 @@ class CellError(ValueError):
 
 
 _NO_DATE_CELL = CellError("it is no date", "format the column as a date, or write 2026-11-30")
-_TOO_FAR = CellError("it is too far away", "leave it empty for no limit")
 
 
 def is_empty(cell: Cell) -> bool:
@@ -228,19 +227,15 @@ def _read(found: str) -> date:
 def _moment_of(found: date, zone: tzinfo, *, end: bool) -> int:
     if isinstance(found, datetime):
         return _utc_s(found, zone)
-    try:
-        first = found + timedelta(days=1 if end else 0)
-    except OverflowError:
-        raise _TOO_FAR from None
+    if end and found == date.max:
+        raise CellError("it is too far away", "leave it empty for no limit")
+    first = found + timedelta(days=1 if end else 0)
     return _utc_s(datetime.combine(first, time()), zone)
 
 
 def _utc_s(found: datetime, zone: tzinfo) -> int:
     local = found if found.tzinfo is not None else found.replace(tzinfo=zone)
-    try:
-        return int(local.timestamp() // 1)
-    except (OverflowError, ValueError):
-        raise _TOO_FAR from None
+    return int(local.timestamp() // 1)
 
 
 def written_moment(value: int | None, zone: tzinfo, *, end: bool) -> str:

@@ -17,6 +17,7 @@ from hashlib import file_digest
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from gatewayd.clock import SystemClock
 from gatewayd.directory import listing
 from gatewayd.directory.columns import DOORS, Names, Reading
 from gatewayd.directory.draft import Draft, draft_of
@@ -279,7 +280,7 @@ def show_list(settings: Settings, terminal: Terminal) -> None:
         known = current.in_force
         zone = ZoneInfo(settings.site.time_zone)
         since = datetime.fromtimestamp(known.since_ms / 1000, tz=zone)
-        age_h = (datetime.now(tz=zone) - since).total_seconds() / 3600
+        age_h = (SystemClock().now().wall_ms - known.since_ms) / 3_600_000
         terminal.say(f"revision {known.revision}")
         terminal.say(f"since    {since:%Y-%m-%d %H:%M:%S %z} ({age_h:.1f} hours)")
         terminal.say(f"sha256   {known.content_sha256}")

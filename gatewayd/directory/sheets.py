@@ -187,10 +187,7 @@ def _csv(raw: bytes, place: Place, title: str, known: Known) -> Sheet:
         rows = islice(csv.reader(io.StringIO(head, ""), delimiter=delimiter), HEAD_ROWS)
         return max((known(title, row) for row in rows), default=0)
 
-    try:
-        delimiter = max(_DELIMITERS, key=headers)
-    except csv.Error as error:
-        raise _no_csv(place, error) from error
+    delimiter = max(_DELIMITERS, key=headers)
     read_as = f"read as {encoding}, separated by {_DELIMITERS[delimiter]}"
     return Sheet(place, title, _csv_rows(text, delimiter, place), read_as)
 
@@ -217,8 +214,4 @@ def _csv_rows(text: str, delimiter: str, place: Place) -> Iterator[Row]:
             _refuse_huge(number, len(row), place)
             yield row
     except csv.Error as error:
-        raise _no_csv(place, error) from error
-
-
-def _no_csv(place: Place, error: csv.Error) -> FileError:
-    return FileError(place, f"it is no CSV: {error}", "save it anew as CSV")
+        raise FileError(place, f"it is no CSV: {error}", "save it anew as CSV") from error

@@ -102,6 +102,7 @@ class WhitelistStore:
         self._current: _Current | None = None
         self._broken: str | None = None
         self._newest = 0  # the highest revision that the pointer ever named: none goes back
+        self._content = ""  # of that one
         self._handed_over: HandOver | None = None
         self._changing = asyncio.Lock()
         self.staging = Staging(directory / "staging")
@@ -130,6 +131,7 @@ class WhitelistStore:
         if self._pointer.exists():
             pointer = json.loads(self._pointer.read_text("utf-8"))
             self._newest = int(pointer["revision"])
+            self._content = str(pointer["content_sha256"])
             path = self._directory / Path(str(pointer["file"])).name
             self._handed_over = self._mark_of(path)
             current = _open(path)
@@ -150,7 +152,7 @@ class WhitelistStore:
 
     def _use(self, current: _Current) -> None:
         before, self._current, self._broken = self._current, current, None
-        self._newest = current.revision
+        self._newest, self._content = current.revision, current.content_sha256
         if before is not None:
             before.database.close()
 
@@ -177,9 +179,10 @@ class WhitelistStore:
         return self._current.credentials if self._current else 0
 
     @property
-    def content_sha256(self) -> str:
-        """Of the records that made the revision; empty where there is none."""
-        return self._current.content_sha256 if self._current else ""
+    def newest(self) -> tuple[int, str]:
+        """The revision that decides, and the SHA-256 of the records that made it; of a list that
+        can't be read those that it should have. (0, "") where there never was one."""
+        return self._newest, self._content
 
     @property
     def fault(self) -> str | None:

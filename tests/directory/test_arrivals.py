@@ -223,6 +223,21 @@ async def test_a_list_that_was_damaged_is_made_again_from_its_package(tmp_path: 
         assert at.holds(17)
 
 
+async def test_an_older_package_than_the_damaged_list_does_not_come_back(tmp_path: Path) -> None:
+    async with box(tmp_path) as at:
+        at.put(1, residents(17))
+        await at.arrivals.look()
+        await at.store.apply_full(2, listing.chunks(residents(18)))
+    [file] = (tmp_path / "whitelist").glob("*.db")
+    file.write_bytes(b"no database")
+    pointer = tmp_path / "whitelist" / "current.json"
+    for revision in (2, 1):  # as after a hand-over to a centre that counts anew
+        pointer.write_text(pointer.read_text().replace('"revision": 2', f'"revision": {revision}'))
+        async with box(tmp_path) as at:
+            await at.arrivals.heal()
+            assert not at.readable()
+
+
 async def test_what_does_not_help_a_damaged_list_is_left_as_it_is(tmp_path: Path) -> None:
     async with box(tmp_path) as at:
         at.put(1, residents(17))

@@ -182,6 +182,14 @@ def test_what_is_no_date_for_sure_is_refused(cell: Cell) -> None:
         cells.moment(cell, SHANGHAI, end=True)
 
 
+def test_the_first_and_the_last_day_that_there_is() -> None:
+    with pytest.raises(CellError, match="too far away"):
+        cells.moment("9999-12-31", SHANGHAI, end=True)
+    assert cells.moment("0001-01-01", SHANGHAI, end=False) == -62_135_625_943
+    written = cells.written_moment(-62_135_596_800, ZoneInfo("America/New_York"), end=True)
+    assert cells.moment(written, ZoneInfo("America/New_York"), end=True) == -62_135_596_800
+
+
 def test_a_day_ends_with_the_next_ones_first_second_also_where_that_is_not_midnight() -> None:
     cairo = ZoneInfo("Africa/Cairo")  # on 2026-04-24 its clocks go from 00:00 to 01:00
     expected = datetime(2026, 4, 23, 22, tzinfo=UTC).timestamp()

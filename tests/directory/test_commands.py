@@ -292,7 +292,7 @@ async def test_show_says_which_list_is_in_force(tmp_path: Path) -> None:
         show_list(settings(at.folder), screen.terminal)
         assert screen.said[0] == "revision 1"
         assert screen.said[1].endswith("+0800 (0.0 hours)")
-        assert screen.said[2] == f"sha256   {at.store.content_sha256}"
+        assert screen.said[2] == f"sha256   {at.store.newest[1]}"
         assert [line.split() for line in screen.said[3:]] == [
             ["2", "calendars"], ["2", "schedules"], ["1", "groups"], ["3", "levels"],
             ["2", "people"], ["3", "credentials"],

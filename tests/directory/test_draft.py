@@ -15,6 +15,7 @@ from gatewayd.domain.pin import access_code, person_pin
 from gatewayd.domain.wiegand import encode
 from gatewayd.store import whitelist_file
 from tests.directory.files import (
+    CALENDARS,
     CREDENTIALS,
     GROUPS,
     KEY,
@@ -86,8 +87,8 @@ def test_english_headers_however_they_are_spaced_and_a_title_above_them(tmp_path
     path = csv_file(
         tmp_path / "People.csv",
         "Residents of 2026,,,",
-        "ID,Name,needs_escort,Extended opening,Notes",
-        "7,Ann,yes,1,knows the guard",
+        "ID,Name,needs_escort,Extended opening,Notes,",
+        "7,Ann,yes,1,knows the guard,",
     )
     made = draft(path)
     assert told(made) == []
@@ -358,6 +359,18 @@ def test_what_a_kept_table_still_needs_must_not_go(tmp_path: Path) -> None:
         "(instead: its row, or give the levels as well)",
         "a.xlsx, sheet 人员: person 'p-18' is not in it, but 1 credential records still refer to "
         "it (instead: its row, or give the credentials as well)",
+    ]
+
+
+def test_what_schedules_and_levels_that_stay_refer_to_must_stay_too(tmp_path: Path) -> None:
+    made = draft(
+        workbook(tmp_path / "a.xlsx", {"日历": CALENDARS[:1], "门组": GROUPS[:1]}),
+        base=site(tmp_path),
+    )
+    assert [problem.what for problem in made.problems] == [
+        "calendar 'national' is not in it, but 1 schedule records still refer to it",
+        "calendar 'worked' is not in it, but 1 schedule records still refer to it",
+        "group 'gates' is not in it, but 1 level records still refer to it",
     ]
 
 
