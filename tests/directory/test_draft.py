@@ -292,6 +292,9 @@ def test_one_mistake_is_not_told_again_by_all_that_refer_to_it(tmp_path: Path) -
         },
     )
     assert [p.place.sheet for p in draft(path).problems] == ["groups", "levels"]
+    # Nor by those of a table that stays.
+    bad = workbook(tmp_path / "b.xlsx", {"groups": [GROUPS[0], ["gates", "出入口", "不 存在!"]]})
+    assert len(draft(bad, base=site(tmp_path)).problems) == 1
 
 
 # ----------------------------------------------------------------------- files and tables
