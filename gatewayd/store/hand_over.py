@@ -7,6 +7,7 @@ says nothing, so a power cut can't leave it in force for longer than it should b
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,4 +42,6 @@ def write_mark(folder: Path, mark: HandOver) -> None:
 
 
 def remove_mark(folder: Path) -> None:
-    (folder / _NAME).unlink(missing_ok=True)
+    """One that can't be removed is about a list that is gone, and says nothing any more."""
+    with suppress(OSError):
+        (folder / _NAME).unlink()
