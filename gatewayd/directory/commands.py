@@ -31,7 +31,7 @@ from gatewayd.directory.words import Language
 from gatewayd.domain.events import WhitelistApplied, WhitelistRejected
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.settings.model import Settings
-from gatewayd.settings.secrets import SecretFileError, read_pin_key
+from gatewayd.settings.secrets import SecretFileError, read_secret
 from gatewayd.signed import Refused
 from gatewayd.store.durable import write_whole
 from gatewayd.store.hand_over import HandOver, write_mark
@@ -116,8 +116,9 @@ def _judge(
 
 def _reading(settings: Settings) -> Reading:
     doors = {door.id: door.name for door in settings.door}
-    zone = ZoneInfo(settings.site.time_zone)
-    return Reading(zone, read_pin_key(settings.site.pin_key_file), {DOORS: Names(doors)})
+    zone, key_file = ZoneInfo(settings.site.time_zone), settings.site.pin_key_file
+    pin_key = None if key_file is None else read_secret(key_file).encode()
+    return Reading(zone, pin_key, {DOORS: Names(doors)})
 
 
 def _before(settings: Settings, inbox: Inbox, terminal: Terminal) -> Listing:

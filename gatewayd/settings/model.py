@@ -39,8 +39,9 @@ class SiteSettings(Table):
     )
     pin_key_file: Path | None = Field(
         default=None,
-        description="At least 16 secret bytes that PINs are hashed with; never changed afterwards. "
-        "Only its owner may read it.",
+        description="At least 16 characters that only this site and its centre know: PINs are kept "
+        "as hashes under this key. Only its owner may read it.",
+        json_schema_extra={"secret_file": True},
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-MIN_KEY_BYTES = 16
 MAX_SECRET_BYTES = 64 * 1024  # a certificate chain with its key is some 10 KB
 
 # Names of keys whose values are never shown, wherever they stand.
@@ -88,18 +87,6 @@ def read_secret(path: Path) -> str:
     except UnicodeDecodeError:
         # Without the cause: its text would show bytes of the secret.
         raise SecretFileError(f"{path} is not UTF-8 text", "save it as UTF-8") from None
-
-
-def read_pin_key(path: Path | None) -> bytes | None:
-    """The key of the site's PINs ([site] pin_key_file), None where there is none. Raises
-    SecretFileError, also for one that could be guessed."""
-    if path is None:
-        return None
-    key = read_secret(path).encode("utf-8")
-    if len(key) < MIN_KEY_BYTES:
-        hint = "write more into it, e.g. openssl rand -hex 32; PINs must be given anew then"
-        raise SecretFileError(f"{path} has fewer than {MIN_KEY_BYTES} bytes", hint)
-    return key
 
 
 def redacted(text: str) -> str:

@@ -21,11 +21,13 @@ from gatewayd.directory.commands import (
     operator_name,
     show_list,
 )
+from gatewayd.directory.listing import record_of
 from gatewayd.directory.package import Inbox
 from gatewayd.directory.problem import DirectoryError
 from gatewayd.directory.words import Language
 from gatewayd.domain.events import OperatorOrdered
-from gatewayd.domain.model import card
+from gatewayd.domain.model import PersonId, card
+from gatewayd.domain.pin import person_pin
 from gatewayd.domain.wiegand import encode
 from gatewayd.settings.model import (
     DoorSettings,
@@ -107,6 +109,22 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(tmp_path: Path) ->
     assert screen.said[-1].startswith("this was a dry run, nothing was changed")
     assert screen.noted == ["note: group 'gates': this box has no door side"]
     assert not data.exists()
+
+
+def test_pins_are_hashed_with_the_key_of_the_settings(tmp_path: Path) -> None:
+    path, screen = csv_file(tmp_path / "people.csv", "id,name,pin", "p-1,x,1234"), Screen()
+    key_file, plain = tmp_path / "pin-key", settings(tmp_path / "data")
+    site = plain.site.model_copy(update={"pin_key_file": key_file})
+    keyed = plain.model_copy(update={"site": site})
+    with pytest.raises(DirectoryError, match="pin-key can't be used"):
+        import_lists(keyed, [path], screen.terminal, apply=False)
+    key_file.write_text("k" * 16 + "\n")
+    key_file.chmod(0o600)
+    assert import_lists(keyed, [path], screen.terminal, apply=True)
+    waiting = commands._waiting(Inbox(tmp_path / "data"))
+    assert waiting is not None
+    [line] = waiting["person"].values()
+    assert record_of(line)["pin"] == person_pin(b"k" * 16, PersonId("p-1"), "1234")
 
 
 def test_bad_rows_are_all_told_and_nothing_is_applied(tmp_path: Path) -> None:
