@@ -28,9 +28,10 @@ from benchmarks.journal import sample_event
 from benchmarks.table import Row
 from gatewayd.clock import SystemClock
 from gatewayd.domain.events import Stream
-from gatewayd.link.contract import Ack, Topics, parse
+from gatewayd.link.contract import Ack, Topics
 from gatewayd.link.mqtt import Broker, Connection, Incoming, Will, connect
 from gatewayd.link.outbox import StreamOutbox
+from gatewayd.signed import parse
 from gatewayd.store.journal import JournalStore
 
 GOAL = 0.6

@@ -12,8 +12,13 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatewayd import __version__
+
+if TYPE_CHECKING:
+    from gatewayd.directory.commands import Terminal
+    from gatewayd.settings.model import Settings
 
 DEFAULT_CONFIG = Path("/etc/gatewayd/gatewayd.toml")
 
@@ -77,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument("--last", type=int, metavar="SEQ", help="end at this row")
     _add_settings(verify)
 
+    _add_lists(commands)
     _add(
         commands,
         "simulate",
@@ -94,6 +100,49 @@ def build_parser() -> argparse.ArgumentParser:
         "ask for a password and print its argon2 hash, for operators_file",
     )
     return parser
+
+
+def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands of a site that stands alone; docs/guide/stand-alone.md shows them at work."""
+    import_ = _add(
+        commands,
+        "import",
+        _import,
+        "say what lists in spreadsheets would change, and name every bad row; with --apply do it",
+    )
+    import_.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="workbooks (.xlsx) or CSV files"
+    )
+    import_.add_argument("--apply", action="store_true", help="put the list in force")
+    _add_settings(import_)
+    export = _add(commands, "export", _export, "write the list in force as spreadsheets")
+    export.add_argument(
+        "target", type=Path, metavar="TARGET", help="a workbook (.xlsx), or a folder for CSV files"
+    )
+    export.add_argument(
+        "--language",
+        choices=("zh-CN", "en"),
+        default="zh-CN",
+        metavar="zh-CN|en",
+        help="of the headers and words (default: %(default)s)",
+    )
+    _add_settings(export)
+    about = "the list in force"
+    whitelist = commands.add_parser(
+        "whitelist", help=about, description=f"{about.capitalize()}.", allow_abbrev=False
+    ).add_subparsers(metavar="COMMAND", required=True)
+    show = _add(whitelist, "show", _show_list, "which list is in force: revision, counts, age")
+    _add_settings(show)
+    hand_over = _add(
+        whitelist,
+        "hand-over",
+        _hand_over,
+        "write the list for a central system, whose first list then replaces it",
+    )
+    hand_over.add_argument(
+        "target", type=Path, metavar="FILE", help="the file to write, e.g. list.jsonl"
+    )
+    _add_settings(hand_over)
 
 
 def _add(
@@ -193,17 +242,83 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _journal_of(arguments: argparse.Namespace) -> Path | None:
+    settings = _settings(arguments, "verify: name the journal's file, or correct the settings")
+    return None if settings is None else settings.storage.journal_file
+
+
+def _settings(arguments: argparse.Namespace, otherwise: str) -> Settings | None:
+    """The settings, or None after saying what is wrong with them, and what to do `otherwise`."""
     from gatewayd.registry import load_registry
     from gatewayd.settings.load import load_settings
     from gatewayd.settings.problem import SettingsError
 
     try:
-        loaded = load_settings(arguments.config, load_registry(), arguments.overrides)
+        return load_settings(arguments.config, load_registry(), arguments.overrides).settings
     except SettingsError as error:
         _say(str(error))
-        _say("gatewayd verify: name the journal's file, or correct the settings")
+        _say(f"gatewayd {otherwise}")
         return None
-    return loaded.settings.storage.journal_file
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from gatewayd.directory.commands import import_lists
+
+    files, apply = arguments.files, arguments.apply
+    return _with_lists(
+        arguments, "import", lambda site, at: import_lists(site, files, at, apply=apply)
+    )
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from gatewayd.directory.commands import export_lists
+    from gatewayd.directory.words import Language
+
+    target, language = arguments.target, Language(arguments.language)
+    return _with_lists(
+        arguments, "export", lambda site, at: export_lists(site, target, language, at)
+    )
+
+
+def _show_list(arguments: argparse.Namespace) -> int:
+    from gatewayd.directory.commands import show_list
+
+    return _with_lists(arguments, "whitelist show", show_list)
+
+
+def _hand_over(arguments: argparse.Namespace) -> int:
+    from gatewayd.directory.commands import hand_over
+
+    target = arguments.target
+    return _with_lists(
+        arguments, "whitelist hand-over", lambda site, at: hand_over(site, target, at)
+    )
+
+
+def _with_lists(
+    arguments: argparse.Namespace,
+    command: str,
+    work: Callable[[Settings, Terminal], bool | None],
+) -> int:
+    """Do it with the settings and a terminal. False is a problem that it has told."""
+    from gatewayd.directory.commands import Terminal
+    from gatewayd.directory.problem import DirectoryError
+
+    settings = _settings(arguments, f"{command}: correct the settings first")
+    if settings is None:
+        return REFUSED
+    try:
+        done = work(settings, Terminal(print, _say, _progress))
+    except DirectoryError as error:
+        _progress("")
+        _say(f"gatewayd {command}: {error}")
+        return REFUSED
+    return PROBLEM_FOUND if done is False else OK
+
+
+def _progress(text: str) -> None:
+    """What is under way, in one line that the next one replaces; only where a person looks on."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ from gatewayd.boot import keep_secret
 from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
-from gatewayd.domain.events import SystemStarted, SystemStopped
+from gatewayd.domain.events import OperatorOrdered, SystemStarted, SystemStopped
 from gatewayd.domain.linkage import Linkage, SwitchRelay
 from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, DoorId, Stamp
 from gatewayd.domain.modes import Orders, effective
@@ -133,6 +133,7 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
             _tasks({"recorder": box.recorder.run(), "alarms": box.alarms.run()})
         )
         box.recorder.record(SystemStarted(__version__, loaded.sha256, box.whitelist.revision))
+        _tell_hand_over(box)
         async with _tasks(_controller_tasks(box)):
             async with _tasks(_gate_tasks(box)):
                 log.info("doors decide, whitelist revision %d", box.whitelist.revision)
@@ -143,6 +144,15 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
             for output in box.outputs.values():
                 await output.off_before_the_end()
         await _flush(box)
+
+
+def _tell_hand_over(box: Box) -> None:
+    """For as long as it holds, each start says that a lower revision will be taken, and by whom."""
+    mark = box.whitelist.handed_over
+    if mark is not None:
+        box.recorder.record(
+            OperatorOrdered(mark.operator, "hand-over", "whitelist", f"revision {mark.revision}")
+        )
 
 
 async def _serve_until(box: Box, stop: asyncio.Event) -> None:
@@ -354,8 +364,8 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         tasks[f"reader {reader.id}"] = _supervised(
             box, reader.id, partial(box.built[reader.id].run, emit)
         )
-    for (board, relay), output in box.outputs.items():
-        tasks[f"output {board} relay {relay}"] = output.run()
+    for (board_id, relay), output in box.outputs.items():
+        tasks[f"output {board_id} relay {relay}"] = output.run()
     if settings.linkage:
         tasks["linkages"] = box.linkages.run()
     low_mb = settings.storage.low_space_mb
@@ -399,6 +409,8 @@ async def _services(box: Box) -> AsyncIterator[dict[str, Any]]:
             files = await _or_alarm(box, "cameras", _start_cameras(box, stack))
         if settings.link is not None:
             link = await _or_alarm(box, "link", _start_link(box, stack))
+        else:
+            await _start_arrivals(box, stack)
         if settings.console is not None:
             work = _start_console(box, stack, files, link)
             told["console"] = await _or_alarm(box, "console", work)
@@ -423,6 +435,8 @@ def _load_services(settings: Settings) -> None:
         import_module("gatewayd.cameras.pictures")
     if settings.link is not None:
         import_module("gatewayd.link.build")
+    else:
+        import_module("gatewayd.directory.arrivals")
     if settings.console is not None:
         import_module("gatewayd.console.server")
 
@@ -465,6 +479,19 @@ async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
     )  # fmt: skip
     await stack.enter_async_context(_tasks({"link": link.run()}))
     return link
+
+
+async def _start_arrivals(box: Box, stack: AsyncExitStack) -> None:
+    """A site without a centre: its own lists come over the inbox."""
+    from gatewayd.directory.arrivals import Arrivals
+    from gatewayd.directory.package import Inbox
+    from gatewayd.list_updates import ListUpdates
+
+    gateway = box.loaded.settings.site.gateway
+    updates = ListUpdates(gateway, box.whitelist, box.journal, box.alarms)
+    inbox = Inbox(box.directory)
+    arrivals = Arrivals(inbox, box.whitelist, updates, box.journal, box.clock)
+    await stack.enter_async_context(_tasks({"arrivals": arrivals.run()}))
 
 
 async def _start_console(

@@ -13,9 +13,9 @@ from functools import reduce
 from operator import xor
 
 from drivers.protocols.keypad import BURSTS, Key, identify_key
-from drivers.protocols.wiegand import MAX_BITS, identify
 from gatewayd.domain.model import Credential
 from gatewayd.domain.ports import Malformed
+from gatewayd.domain.wiegand import MAX_BITS, identify
 
 STX = 0x02
 ETX = 0x03

@@ -768,7 +768,7 @@ class OperatorLoggedOut:
 
 @dataclass(frozen=True, slots=True)
 class OperatorOrdered:
-    """An order given at the console, journaled before it is carried out."""
+    """An order given at the console or in a shell, journaled before it is carried out."""
 
     KIND: ClassVar[str] = "operator.ordered"
     operator: str

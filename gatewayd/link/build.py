@@ -10,7 +10,7 @@ from gatewayd.clock import SystemClock
 from gatewayd.domain.model import DoorId
 from gatewayd.domain.ports import AlarmDesk, Doors
 from gatewayd.link.commands import Commands
-from gatewayd.link.contract import CentralKeys, Topics
+from gatewayd.link.contract import Topics
 from gatewayd.link.desired import DesiredState
 from gatewayd.link.mqtt import Broker
 from gatewayd.link.session import Identity, Link, LinkOptions
@@ -19,6 +19,7 @@ from gatewayd.recorder import Recorder
 from gatewayd.settings.bind import zones
 from gatewayd.settings.model import LinkSettings, Settings
 from gatewayd.settings.secrets import read_secret
+from gatewayd.signed import CentralKeys
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
 
@@ -47,7 +48,7 @@ def build_link(
         Identity(site.gateway, clock.boot_id, journal.epoch, nonce, __version__),
         LinkOptions(PROTOCOLS[line.protocol], line.window, line.resend_s),
         journal,
-        lambda: whitelist.revision,
+        lambda: whitelist.base_revision,
         clock,
         recorder.record,
         random,

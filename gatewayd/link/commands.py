@@ -22,14 +22,8 @@ from gatewayd.domain.events import (
 )
 from gatewayd.domain.model import NS_PER_MS, NS_PER_S, AlarmKind, DoorId, DoorMode, Stamp
 from gatewayd.domain.ports import AlarmDesk, Clock, Doors, JournalError
-from gatewayd.link.contract import (
-    COMMAND_DOMAIN,
-    MAX_COMMAND_LIFE_MS,
-    CentralKeys,
-    Command,
-    Refused,
-    open_signed,
-)
+from gatewayd.link.contract import COMMAND_DOMAIN, MAX_COMMAND_LIFE_MS, Command
+from gatewayd.signed import CentralKeys, Refused, open_signed
 from gatewayd.store.rows import CommandRow
 
 log = logging.getLogger(__name__)

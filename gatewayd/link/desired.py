@@ -16,7 +16,8 @@ from gatewayd.domain.events import (
 )
 from gatewayd.domain.model import NS_PER_S, DoorId, DoorMode, Stamp
 from gatewayd.domain.ports import Clock, Doors, JournalError
-from gatewayd.link.contract import DESIRED_DOMAIN, CentralKeys, Desired, Refused, open_signed
+from gatewayd.link.contract import DESIRED_DOMAIN, Desired
+from gatewayd.signed import CentralKeys, Refused, open_signed
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from typing import Protocol
 from gatewayd.domain.events import Stream
 from gatewayd.domain.model import NS_PER_S
 from gatewayd.domain.ports import Clock, JournalError
-from gatewayd.link.contract import Ack, Topics, to_json
+from gatewayd.link.contract import Ack, Topics
 from gatewayd.link.mqtt import PUBACK_TIMEOUT_S, LinkLostError
+from gatewayd.signed import to_json
 from gatewayd.store.rows import OutboxRow
 
 log = logging.getLogger(__name__)

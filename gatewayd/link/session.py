@@ -18,7 +18,7 @@ from gatewayd.domain.events import DeviceOffline, DeviceOnline, Event, Stream
 from gatewayd.domain.model import NS_PER_MS, NS_PER_S, DeviceId, Stamp
 from gatewayd.domain.ports import Clock, JournalError
 from gatewayd.link.commands import Commands
-from gatewayd.link.contract import Ack, Refused, Topics, parse, to_json
+from gatewayd.link.contract import Ack, Topics
 from gatewayd.link.desired import DesiredState
 from gatewayd.link.mqtt import (
     Broker,
@@ -31,6 +31,7 @@ from gatewayd.link.mqtt import (
 )
 from gatewayd.link.outbox import OutboxJournal, StreamOutbox
 from gatewayd.link.whitelist_sync import WhitelistSync
+from gatewayd.signed import Refused, parse, to_json
 from gatewayd.supervisor import why_of
 
 log = logging.getLogger(__name__)

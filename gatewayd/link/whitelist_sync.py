@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
-from gatewayd.domain.events import WhitelistApplied, WhitelistRejected
-from gatewayd.domain.model import NS_PER_S, AlarmKind
-from gatewayd.domain.ports import AlarmDesk, Clock, Journal, JournalError
-from gatewayd.link.contract import (
-    WHITELIST_DOMAIN,
-    CentralKeys,
-    Chunk,
-    Manifest,
-    Refused,
-    open_signed,
-    parse,
-)
+from gatewayd.domain.model import NS_PER_S
+from gatewayd.domain.ports import AlarmDesk, Clock, Journal
+from gatewayd.link.contract import Chunk
+from gatewayd.list_updates import ListUpdates, UnusableListError, fits
+from gatewayd.signed import WHITELIST_DOMAIN, CentralKeys, Manifest, Refused, open_signed, parse
 from gatewayd.store.whitelist import AppliedList, WhitelistStore
-from gatewayd.store.whitelist_records import WhitelistDataError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +24,6 @@ IN_FLIGHT = 4  # chunks asked for at once: 1 MiB under way, on what may be a SIM
 ASK_AGAIN_NS = 10 * NS_PER_S
 LIST_AGAIN_NS = 300 * NS_PER_S  # a list that the disk takes no more must not fill the line
 MAX_WRONG = 3  # wrong chunks in a row, then the update is refused
-MAX_BYTES = 1 << 30  # a million credentials take about 200 MB
 REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged manifests makes one event in this time
 
 Send = Callable[[dict[str, Any]], None]
@@ -67,11 +57,9 @@ class WhitelistSync:
         clock: Clock,
         send: Send,
     ) -> None:
-        self._gateway = gateway
         self._keys = keys
         self._store = store
-        self._journal = journal
-        self._alarms = alarms
+        self._updates = ListUpdates(gateway, store, journal, alarms)
         self._clock = clock
         self._send = send
         self._update: _Update | None = None
@@ -82,7 +70,7 @@ class WhitelistSync:
 
     def connected(self) -> None:
         """On every connect: say what is held, and go on with what a restart interrupted."""
-        self._send({"ask": "manifest", "have": self._store.revision})
+        self._send({"ask": "manifest", "have": self._store.base_revision})
         if self._update is not None:
             self._update.asked.clear()
             self._ask()
@@ -98,9 +86,9 @@ class WhitelistSync:
         if payload is None:
             return
         opened = open_signed(self._keys, Manifest, payload, WHITELIST_DOMAIN, "whitelist")
-        if isinstance(opened, Refused) or opened[1].rev < self._store.revision:
+        if isinstance(opened, Refused) or opened[1].rev < self._store.base_revision:
             self._store.staging.clear()  # damaged, its key is gone, or it is behind
-        elif opened[1].rev == self._store.revision:
+        elif opened[1].rev == self._store.base_revision:
             await self._swapped_already(opened[1])
         else:
             await self._manifest(payload)
@@ -108,9 +96,7 @@ class WhitelistSync:
     async def _swapped_already(self, manifest: Manifest) -> None:
         """The last process ended between the swap and its row in the journal."""
         self._store.staging.clear()
-        count = self._store.credential_count
-        content = manifest.content_sha256
-        await self._tell(AppliedList(manifest.rev, manifest.base, count, content))
+        await self._tell(self._updates.held(manifest))
 
     async def run(self) -> None:
         """Ask again for what did not come, for ever."""
@@ -147,22 +133,16 @@ class WhitelistSync:
             await self._reject(0, opened.reason)
             return
         _, manifest = opened
-        wrong = self._objection(manifest)
+        wrong = self._updates.objection(manifest)
         if wrong is not None:
             await self._reject(manifest.rev, wrong)
-        elif manifest.base not in {None, self._store.revision}:
+        elif manifest.base not in {None, self._store.base_revision}:
             self._send({"ask": "manifest", "have": 0})
-        elif manifest.rev != self._store.revision and manifest.content_sha256 not in self._refused:
+        elif (
+            manifest.rev != self._store.base_revision
+            and manifest.content_sha256 not in self._refused
+        ):
             await self._begin(manifest, payload)
-
-    def _objection(self, manifest: Manifest) -> str | None:
-        if manifest.aud != self._gateway:
-            return f"it is for {manifest.aud!r}, not for us"
-        if manifest.rev < self._store.revision:
-            return f"it would go back from revision {self._store.revision}"
-        if manifest.bytes > MAX_BYTES:
-            return f"larger than {MAX_BYTES} bytes"
-        return None
 
     async def _begin(self, manifest: Manifest, payload: bytes) -> None:
         if self._update is not None and self._update.manifest == manifest:
@@ -179,7 +159,7 @@ class WhitelistSync:
     def _kept(self, manifest: Manifest) -> set[int]:
         """The chunks from before a restart, as far as they are what the manifest says."""
         kept = zip(sorted(self._store.staging.have()), self._store.staging.chunks(), strict=True)
-        return {i for i, raw in kept if _matches(manifest, i, raw)}
+        return {i for i, raw in kept if fits(manifest, i, raw)}
 
     # -------------------------------------------------------------------------------- chunks
 
@@ -188,7 +168,7 @@ class WhitelistSync:
         if update is None or (chunk.rev, chunk.base) != (update.manifest.rev, update.manifest.base):
             return
         raw = chunk.raw()
-        if raw is None or not _matches(update.manifest, chunk.index, raw):
+        if raw is None or not fits(update.manifest, chunk.index, raw):
             if chunk.index in update.asked:  # nobody counts what nobody asked for
                 update.asked.discard(chunk.index)
                 await self._wrong_chunk(update, chunk.index)
@@ -236,38 +216,18 @@ class WhitelistSync:
     # -------------------------------------------------------------------------------- the end
 
     async def _apply(self, manifest: Manifest) -> None:
-        chunks = self._store.staging.chunks
         try:
-            content, size = await asyncio.to_thread(_measure, chunks())
-            if (content, size) != (manifest.content_sha256, manifest.bytes):
-                await self._give_up(
-                    manifest, "its chunks together are not what it says", for_good=True
-                )
-                return
-            if manifest.base is None:
-                applied = await self._store.apply_full(manifest.rev, chunks())
-            else:
-                applied = await self._store.apply_delta(manifest.base, manifest.rev, chunks())
-        except WhitelistDataError as error:
-            await self._give_up(manifest, str(error), for_good=True)
-            return
-        except OSError as error:
-            await self._give_up(manifest, str(error))
+            applied = await self._updates.apply(manifest, self._store.staging.chunks)
+        except UnusableListError as error:
+            await self._give_up(manifest, error.why, for_good=error.for_good)
             return
         self._update = None
         self._store.staging.clear()
         await self._tell(applied)
 
     async def _tell(self, applied: AppliedList) -> None:
-        event = WhitelistApplied(
-            applied.revision, applied.base, applied.credentials, applied.content_sha256
-        )
-        try:
-            await self._journal.append(event)
-        except JournalError as error:
-            log.error("revision %d decides, but is not journaled: %s", applied.revision, error)
-        await self._alarms.clear(AlarmKind.WHITELIST_REJECTED, "whitelist")
-        self._send({"ask": "manifest", "have": self._store.revision})
+        await self._updates.tell(applied)
+        self._send({"ask": "manifest", "have": self._store.base_revision})
 
     async def _give_up(self, manifest: Manifest, why: str, *, for_good: bool = False) -> None:
         """The update under way is over. A list whose content is wrong is not pulled again; one that
@@ -281,28 +241,8 @@ class WhitelistSync:
     async def _reject(self, revision: int, why: str) -> None:
         """The old list stays, and so does an update under way; an alarm says so, and an event at
         most every ten seconds."""
-        log.error("whitelist revision %d refused: %s", revision, why)
-        detail = f"revision {revision}: {why}"
-        await self._alarms.raise_alarm(AlarmKind.WHITELIST_REJECTED, "whitelist", detail)
+        await self._updates.alarm(revision, why)
         now_ns = self._clock.monotonic_ns()
-        if self._rejected_ns is not None and now_ns - self._rejected_ns < REJECTED_EVERY_NS:
-            return
-        self._rejected_ns = now_ns
-        try:
-            await self._journal.append(WhitelistRejected(revision, why))
-        except JournalError as error:
-            log.error("a refused whitelist is not journaled: %s", error)
-
-
-def _matches(manifest: Manifest, index: int, raw: bytes) -> bool:
-    chunks = manifest.chunks
-    return index < len(chunks) and sha256(raw).hexdigest() == chunks[index]
-
-
-def _measure(chunks: Iterable[bytes]) -> tuple[str, int]:
-    """SHA-256 and size of all the chunks in order."""
-    digest, size = sha256(), 0
-    for raw in chunks:
-        digest.update(raw)
-        size += len(raw)
-    return digest.hexdigest(), size
+        if self._rejected_ns is None or now_ns - self._rejected_ns >= REJECTED_EVERY_NS:
+            self._rejected_ns = now_ns
+            await self._updates.journal_rejected(revision, why)

@@ -23,12 +23,17 @@ def cli_page() -> str:
 
 def _command(name: str, parser: argparse.ArgumentParser) -> list[str]:
     actions = [action for action in parser._actions if action.dest != "help"]  # noqa: SLF001  # no public list
-    usage = " ".join(["gatewayd", name, *(f"[{_name(action)}]" for action in actions)])
+    usage = " ".join(["gatewayd", name, *map(_usage, actions)])
     rows = [(code(_name(action)), _help(action)) for action in actions]
     if name in PASSED_ON:
         usage += " …"
     body = [table(("argument", "what"), rows)] if rows else []
     return [f"## gatewayd {name}", parser.description or "", f"```\n{usage}\n```", *body]
+
+
+def _usage(action: argparse.Action) -> str:
+    name = f"{_name(action)} …" if action.nargs == "+" else _name(action)
+    return name if action.required else f"[{name}]"
 
 
 def _name(action: argparse.Action) -> str:
@@ -42,9 +47,11 @@ def _help(action: argparse.Action) -> str:
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    return {
-        name: sub
-        for action in parser._actions  # noqa: SLF001  # no public list
-        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001  # no public name
-        for name, sub in action.choices.items()
-    }
+    """Each command with its parser, and instead of one with commands of its own those."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:  # noqa: SLF001  # no public list
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # no public name
+            for name, sub in action.choices.items():
+                inner = _commands(sub)
+                found |= {f"{name} {one}": each for one, each in inner.items()} or {name: sub}
+    return found

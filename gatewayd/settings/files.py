@@ -97,7 +97,7 @@ def _pair(draft: Draft, at: KeyPath, certificate: Path, key: Path) -> Iterator[P
 def _central_keys(draft: Draft, entry: Entry) -> Iterator[Problem]:
     if entry.at[0] != "link":
         return
-    from gatewayd.link.contract import CentralKeys, CentralKeysError
+    from gatewayd.signed import CentralKeys, CentralKeysError
 
     path = _path(draft, entry, "central_keys_file")
     try:

@@ -16,32 +16,32 @@ class Staging:
     """One update at a time: its manifest, and the raw chunks that have come. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def begin(self, manifest: bytes) -> None:
         """Start anew, unless the same manifest is under way already."""
         if self.manifest() == manifest:
             return
         self.clear()
-        self._folder.mkdir(parents=True)
-        write_whole(self._folder / "manifest", manifest)
+        self.folder.mkdir(parents=True)
+        write_whole(self.folder / "manifest", manifest)
 
     def manifest(self) -> bytes | None:
-        path = self._folder / "manifest"
+        path = self.folder / "manifest"
         return path.read_bytes() if path.exists() else None
 
     def put(self, index: int, raw: bytes) -> None:
-        write_whole(self._folder / f"{index:06}", raw)
+        write_whole(self.folder / f"{index:06}", raw)
 
     def have(self) -> set[int]:
-        if not self._folder.exists():
+        if not self.folder.exists():
             return set()
-        return {int(path.name) for path in self._folder.iterdir() if path.name.isdigit()}
+        return {int(path.name) for path in self.folder.iterdir() if path.name.isdigit()}
 
     def chunks(self) -> Iterator[bytes]:
         """The chunks in order."""
         for index in sorted(self.have()):
-            yield (self._folder / f"{index:06}").read_bytes()
+            yield (self.folder / f"{index:06}").read_bytes()
 
     def clear(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

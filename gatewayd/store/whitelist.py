@@ -33,6 +33,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file
 from gatewayd.store.durable import sync_folder, write_whole
+from gatewayd.store.hand_over import HandOver, read_mark, remove_mark
 from gatewayd.store.staging import Staging
 from gatewayd.store.whitelist_records import WhitelistDataError
 from gatewayd.store.whitelist_revision import OpenRevision, open_revision
@@ -63,6 +64,8 @@ class WhitelistStore:
         self._current: OpenRevision | None = None
         self._fault: str | None = None
         self._newest = 0  # the highest revision that the pointer ever named: none goes back
+        self._content = ""  # of that one
+        self._handed_over: HandOver | None = None
         self._changing = asyncio.Lock()
         self.staging = Staging(directory / "staging")
 
@@ -93,7 +96,8 @@ class WhitelistStore:
     def _load(self) -> None:
         """Raises OSError or ValueError where the list that should decide can't."""
         if self._pointer.exists():
-            path, self._newest = self._pointed_to()
+            path, self._newest, self._content = self._pointed_to()
+            self._handed_over = self._mark_of(path)
             current = open_revision(path)
             if current.revision < self._newest:
                 current.close()
@@ -103,14 +107,25 @@ class WhitelistStore:
             raise ValueError("it is gone")
         self._remove_others()
 
-    def _pointed_to(self) -> tuple[Path, int]:
-        """The file that should decide, and its revision. Raises OSError or ValueError."""
+    def _pointed_to(self) -> tuple[Path, int, str]:
+        """The file that should decide, its revision and its content's SHA-256. Raises OSError or
+        ValueError."""
         text = self._pointer.read_text("utf-8")
         try:
             pointer = json.loads(text)
-            return self._directory / Path(str(pointer["file"])).name, int(pointer["revision"])
+            path = self._directory / Path(str(pointer["file"])).name
+            return path, int(pointer["revision"]), str(pointer["content_sha256"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
+
+    def _mark_of(self, path: Path) -> HandOver | None:
+        """The hand-over of that list. Without its mark the list decides as before."""
+        try:
+            mark = read_mark(self._directory)
+        except (OSError, ValueError) as error:
+            log.error("%s", error)
+            return None
+        return mark if mark is not None and mark.file == path.name else None
 
     def _use(self, current: OpenRevision) -> None:
         before, self._current = self._current, current
@@ -152,9 +167,26 @@ class WhitelistStore:
         return self._current.credentials if self._current and self._fault is None else 0
 
     @property
+    def newest(self) -> tuple[int, str]:
+        """The revision that decides, and the SHA-256 of the records that made it; of a list that
+        can't be read those that it should have. (0, "") where there never was one."""
+        return self._newest, self._content
+
+    @property
     def fault(self) -> str | None:
         """Why the list can't be read: until it came again, or reads well as a whole."""
         return self._fault
+
+    @property
+    def handed_over(self) -> HandOver | None:
+        """The list in force is the site's own and was handed over to a centre, whose first full
+        list is taken whatever its number is. None as soon as that has come."""
+        return self._handed_over
+
+    @property
+    def base_revision(self) -> int:
+        """What updates go on from, and what the centre is told: 0 after a hand-over."""
+        return 0 if self._handed_over else self.revision
 
     def snapshot(self, credential: Credential) -> Snapshot:
         """What a damaged file still gives is given: its other pages are as they were."""
@@ -220,7 +252,7 @@ class WhitelistStore:
             if self._fault is None:
                 return
             try:
-                path, _ = self._pointed_to()
+                path, *_ = self._pointed_to()
                 await asyncio.to_thread(whitelist_file.check, path)
                 self._load()
             except (OSError, ValueError) as error:
@@ -235,9 +267,9 @@ class WhitelistStore:
         used and OSError from the disk; nothing has changed then.
         """
         building = self._directory / f"building-{secrets.token_hex(4)}"
-        path = self._directory / f"whitelist-{revision:012}.db"
         async with self._changing:
             self._refuse_older(revision)
+            path = self._path_of(revision)
             try:
                 count, content = await _in_thread(
                     chunks, lambda some: whitelist_file.build(building, revision, some)
@@ -246,8 +278,17 @@ class WhitelistStore:
             finally:
                 building.unlink(missing_ok=True)
             await self._swap_in(path, revision, content)
+            self._handed_over = None
+            remove_mark(self._directory)
             self._remove_others()
         return AppliedList(revision, None, count, content)
+
+    def _path_of(self, revision: int) -> Path:
+        """Never the file in force: after a hand-over the same number may come again."""
+        path = self._directory / f"whitelist-{revision:012}.db"
+        if self._current is None or self._current.path != path:
+            return path
+        return self._directory / f"whitelist-{revision:012}-anew.db"
 
     async def apply_delta(self, base: int, revision: int, chunks: Iterable[bytes]) -> AppliedList:
         """Change the current list in one transaction. Raises as `apply_full`; but where the disk
@@ -257,8 +298,8 @@ class WhitelistStore:
             if self._fault is not None:
                 raise WhitelistReadError(self._fault)
             current = self._current
-            if current is None or current.revision != base:
-                held = current.revision if current else 0
+            if current is None or self._handed_over or current.revision != base:
+                held = self.base_revision
                 raise WhitelistDataError(None, f"the delta is for {base}, held is {held}")
             self._refuse_older(revision)
             path = current.path
@@ -280,6 +321,8 @@ class WhitelistStore:
 
     def _refuse_older(self, revision: int) -> None:
         """Raises WhitelistDataError for a roll-back. A damaged list may come again as it was."""
+        if self._handed_over:
+            return
         if revision < self._newest or revision <= self.revision:
             raise WhitelistDataError(None, f"revision {revision} is not above {self._newest}")
 
@@ -313,7 +356,7 @@ class WhitelistStore:
         """From here on a restart finds the new list; a power cut before it, the old one."""
         pointer = {"file": path.name, "revision": revision, "content_sha256": content}
         await asyncio.to_thread(write_whole, self._pointer, json.dumps(pointer).encode())
-        self._newest = revision
+        self._newest, self._content = revision, content
 
 
 def _remove(path: Path) -> None:

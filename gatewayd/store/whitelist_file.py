@@ -37,10 +37,10 @@ _PERSON = "INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RULE = "INTO rule VALUES (?, ?, ?, ?)"
 # Fields that few have share a column, `more`, under the names of the domain's classes: each column
 # of its own would be read at every look-up.
-_CREDENTIAL_MORE = {
+CREDENTIAL_MORE = {
     "uses": "uses", "duress": "duress", "permit_until": "permit_until_s", "watch": "watch"
 }  # fmt: skip
-_PERSON_MORE = {
+PERSON_MORE = {
     name: name
     for name in ("pin", "duress_pin", "watch", "extended_opening", "may_escort", "needs_escort")
 }
@@ -168,7 +168,7 @@ def _credential_row(record: CredentialRecordLine, number: int) -> Values:
     key = key_of(record)
     status = record.get("status", "active")
     validity = record.get("valid_from"), record.get("valid_until")
-    more = _more(record, _CREDENTIAL_MORE)
+    more = _more(record, CREDENTIAL_MORE)
     return credential_id(key), key, record["person"], status, *validity, more, number
 
 
@@ -195,7 +195,7 @@ def _person_row(record: PersonRecord, number: int) -> Values:
         record.get("phone", ""),
         record.get("photo", ""),
         " ".join(record.get("levels", ())),
-        _more(record, _PERSON_MORE),
+        _more(record, PERSON_MORE),
         number,
     )
 

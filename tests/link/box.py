@@ -13,12 +13,13 @@ from gatewayd.clock import SystemClock
 from gatewayd.domain.model import DoorId
 from gatewayd.domain.ports import Clock
 from gatewayd.link.commands import Commands
-from gatewayd.link.contract import CentralKeys, Topics
+from gatewayd.link.contract import Topics
 from gatewayd.link.desired import DesiredState
 from gatewayd.link.mqtt import Broker
 from gatewayd.link.session import Identity, Link, LinkOptions
 from gatewayd.link.whitelist_sync import WhitelistSync
 from gatewayd.recorder import Recorder
+from gatewayd.signed import CentralKeys
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
 from tests.fakes import FakeDoors, running

@@ -19,7 +19,8 @@ import paho.mqtt.client as paho
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN, WHITELIST_DOMAIN, CentralKeys
+from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN
+from gatewayd.signed import WHITELIST_DOMAIN, CentralKeys
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
 

@@ -17,8 +17,9 @@ from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.events import Cause, Event, Outcome
 from gatewayd.domain.model import AlarmKind, DoorId, DoorMode, Passage
 from gatewayd.domain.ports import DoorStatus, JournalError
-from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN, WHITELIST_DOMAIN, CentralKeys
+from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN
 from gatewayd.recorder import Recorder
+from gatewayd.signed import WHITELIST_DOMAIN, CentralKeys
 from gatewayd.store.journal import JournalStore
 from tests.clock import ManualClock
 from tests.fakes import running

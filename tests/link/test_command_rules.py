@@ -17,7 +17,8 @@ from gatewayd.domain.events import (
 from gatewayd.domain.model import AlarmKind, DoorMode, Stamp
 from gatewayd.domain.ports import JournalError
 from gatewayd.link.commands import Commands
-from gatewayd.link.contract import DESIRED_DOMAIN, CentralKeys
+from gatewayd.link.contract import DESIRED_DOMAIN
+from gatewayd.signed import CentralKeys
 from gatewayd.store.rows import CommandRow
 from tests.link.parts import GATE, NONCE, SIDE, Parts, Pen, parts
 

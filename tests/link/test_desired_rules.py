@@ -14,8 +14,9 @@ from gatewayd.domain.events import (
 )
 from gatewayd.domain.model import DoorMode, Stamp
 from gatewayd.domain.ports import JournalEntry, JournalError
-from gatewayd.link.contract import COMMAND_DOMAIN, CentralKeys
+from gatewayd.link.contract import COMMAND_DOMAIN
 from gatewayd.link.desired import DesiredState
+from gatewayd.signed import CentralKeys
 from tests.link.parts import GATE, SIDE, Parts, Pen, parts
 
 LOCKED, DOWN = DoorMode.LOCKED, DoorMode.LOCKED_DOWN

@@ -19,9 +19,10 @@ from gatewayd.domain.events import (
 from gatewayd.domain.model import NS_PER_S, DoorMode
 from gatewayd.domain.ports import JournalError
 from gatewayd.link import session
-from gatewayd.link.contract import Ack, to_json
+from gatewayd.link.contract import Ack
 from gatewayd.link.mqtt import Incoming, LinkLostError, ProtocolRefusedError
 from gatewayd.link.session import Link, LinkState
+from gatewayd.signed import to_json
 from tests.clock import ManualClock
 from tests.link.box import GATE, NONCE, Box, box
 from tests.link.broker import Centre, Mosquitto, mosquitto

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gatewayd.domain.model import AlarmKind, card
-from gatewayd.link import whitelist_sync
+from gatewayd.list_updates import MAX_BYTES
 from tests.fakes import running
 from tests.link.broker import Centre
 from tests.link.desk import Desk, desk
@@ -136,7 +136,7 @@ async def test_a_forged_foreign_huge_or_older_manifest_is_refused(at: Desk) -> N
         forger.manifest(6, full()),
         at.centre.manifest(6, full(), aud="gate-2"),
         at.centre.manifest(4, full()),
-        at.centre.manifest(6, full(), bytes=whitelist_sync.MAX_BYTES + 1),
+        at.centre.manifest(6, full(), bytes=MAX_BYTES + 1),
     ):
         await send(at, manifest)
     assert at.whitelist.revision == 5

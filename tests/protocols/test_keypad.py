@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.protocols import wiegand
 from drivers.protocols.keypad import BURSTS, KEYS, Key, encode_key, identify_key
 from drivers.protocols.wiegand_serial import (
     BinaryDecoder,
@@ -17,6 +16,7 @@ from drivers.protocols.wiegand_serial import (
     encode_binary,
     encode_hex_line,
 )
+from gatewayd.domain import wiegand
 from gatewayd.domain.model import card
 from gatewayd.domain.ports import Malformed
 from tests.protocols.channels import (

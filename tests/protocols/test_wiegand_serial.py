@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.protocols import wiegand
 from drivers.protocols.keypad import Key
 from drivers.protocols.wiegand_serial import (
     MAX_LINE,
@@ -18,6 +17,7 @@ from drivers.protocols.wiegand_serial import (
     encode_binary,
     encode_hex_line,
 )
+from gatewayd.domain import wiegand
 from gatewayd.domain.model import Credential, card
 from gatewayd.domain.ports import Malformed
 from tests.protocols.channels import (

@@ -273,6 +273,56 @@ def test_a_machine_without_the_demos_packages_is_told_what_to_install(
     )
 
 
+# ---------------------------------------------------------------------------------- lists
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["import", "people.csv"], ["export", "out"], ["whitelist", "show"],
+     ["whitelist", "hand-over", "out"]],
+)  # fmt: skip
+def test_lists_need_right_settings(words: list[str], tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "gatewayd.toml"
+    path.write_text("[site]\nid = 7\n")
+    assert cli.main([*words, "--config", str(path)]) == cli.REFUSED
+    command = " ".join(words[:2] if words[0] == "whitelist" else words[:1])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"gatewayd {command}: correct the settings first"
+
+
+def test_a_site_with_a_centre_imports_nothing(tmp_path: Path, capsys: Captured) -> None:
+    path = example_site(tmp_path)
+    assert cli.main(["import", "people.csv", "--config", str(path)]) == cli.REFUSED
+    assert capsys.readouterr().err.startswith(
+        "gatewayd import: the list of this site comes from its centre"
+    )
+
+
+def test_bad_rows_are_a_problem_found_and_told_on_stderr(tmp_path: Path, capsys: Captured) -> None:
+    config = tmp_path / "gatewayd.toml"
+    config.write_text(
+        '[site]\nid = "site"\nname = "x"\ngateway = "gate-1"\n[storage]\ndirectory = "data"\n'
+    )
+    people = tmp_path / "people.csv"
+    people.write_text("id,name\n王,x\n")
+    assert cli.main(["import", str(people), "--config", str(config)]) == cli.PROBLEM_FOUND
+    shown = capsys.readouterr()
+    assert "people.csv, row 2, column A (id)" in shown.err
+    assert shown.out == ""
+    people.write_text("id,name\np-1,x\n")
+    assert cli.main(["import", str(people), "--config", str(config)]) == cli.OK
+    assert "people: 1 added" in capsys.readouterr().out
+
+
+def test_progress_is_for_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    cli._progress("1 row")
+    assert capsys.readouterr().err == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    cli._progress("1 row")
+    assert terminal.getvalue() == "\r\x1b[K1 row"
+
+
 # ------------------------------------------------------------------------ schema, passwords
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from drivers.protocols import wiegand
 from drivers.protocols.ascii_tag import encode
 from drivers.protocols.keypad import encode_key
 from drivers.protocols.wiegand_serial import encode_binary, encode_hex_line
 from drivers.readers import ascii_tag, wiegand_serial
+from gatewayd.domain import wiegand
 from gatewayd.domain.model import card
 from gatewayd.domain.ports import (
     Arriving,

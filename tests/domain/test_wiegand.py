@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.protocols.wiegand import FORMATS, encode, identify, read
 from gatewayd.domain.model import Credential, card
 from gatewayd.domain.ports import Malformed
+from gatewayd.domain.wiegand import FORMATS, encode, identify, read
 
 # name: (bit count, facility bits, number bits), written out by hand from the design page
 FIELDS: dict[str, tuple[int, range, range]] = {
