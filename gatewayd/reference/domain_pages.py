@@ -103,6 +103,19 @@ _ALARMS: dict[AlarmKind, tuple[str, str]] = {
         "More taps than a reader can have, and some were dropped.",
         "Look who is at the reader.",
     ),
+    AlarmKind.FIRE: (
+        "The fire input said fire: the escape doors are free until a person resets it.",
+        "Follow the fire plan; a shift leader resets it once it is safe.",
+    ),
+    AlarmKind.LOCK_CONTRADICTS: (
+        "The lock's own contact has said for 2 s that it did not do what it was told.",
+        "Try the door, post someone; call service.",
+    ),
+    AlarmKind.TAMPER: ("A tamper contact at the door spoke.", "Go and look at once."),
+    AlarmKind.INPUT_FAULT: (
+        "A supervised input of the door, or the fire input, is shorted or cut.",
+        "Send someone to the door; call service.",
+    ),
 }
 
 

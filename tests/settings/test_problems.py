@@ -40,8 +40,8 @@ def test_a_right_file_has_no_problems(site: SiteFile) -> None:
                 "gatewayd.toml:1: storage: the table [storage] is missing "
                 "(Where the box keeps its files, and how much.)",
                 "gatewayd.toml:6: stroage: is not a table of the settings (did you mean 'storage'? "
-                "known: 'camera', 'console', 'controller', 'door', 'link', 'reader', 'site', "
-                "'storage')",
+                "known: 'camera', 'console', 'controller', 'door', 'fire', 'interlock', 'link', "
+                "'reader', 'site', 'storage')",
             ],
         ),
         (

@@ -82,7 +82,8 @@ for (const { screen, key } of SCREENS) KEYS[key] = () => show(screen);
 /** @param {KeyboardEvent} event */
 function keyed(event) {
   const typing = event.target instanceof HTMLInputElement;
-  if (typing || state.dialog || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  // A digit that a dialog has taken, and closed with, is none of the screens'.
+  if (typing || event.defaultPrevented || state.dialog || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const act = KEYS[event.key.toLowerCase()];
   if (!act || state.session.must_change_password) return;
   event.preventDefault();
