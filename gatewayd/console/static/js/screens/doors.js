@@ -60,17 +60,17 @@ function Tile({ door }) {
           <h2>${door.name}</h2>
           <p class="tile-state">${known ? words : t("doors.unknown")}</p>
         </div>
-      </div>
-      <div class="tile-foot">
-        <p class="tile-facts">${known
-          ? html`<span>${t(`mode.${door.mode}`)}</span>
-              ${orderOf(door) && html`<span class="tile-order">${orderOf(door)}</span>`}
-              ${door.blocked_by && html`<span>${t("doors.waits_for", { door: door.blocked_by.name })}</span>`}
-              <span>${contactOf(door)}</span>`
-          : html`<span>${t("doors.last_known", { state: words })}</span>`}</p>
-        ${mayOrderModes() && html`<button class="quiet" disabled=${!known}
+        ${mayOrderModes() && html`<button class="quiet tile-mode" disabled=${!known}
           onClick=${() => change({ dialog: { kind: "mode", door } })}
           aria-label=${t("doors.mode_of", { door: door.name })}>${t("doors.mode")}</button>`}
+      </div>
+      ${known && orderOf(door) && html`<p class="tile-order">${orderOf(door)}</p>`}
+      ${known && door.blocked_by && html`
+        <p class="tile-order">${t("doors.waits_for", { door: door.blocked_by.name })}</p>`}
+      <div class="tile-foot">
+        <p class="tile-facts">${known
+          ? html`<span>${t(`mode.${door.mode}`)}</span><span>${contactOf(door)}</span>`
+          : html`<span>${t("doors.last_known", { state: words })}</span>`}</p>
         <button class="tile-open" disabled=${!known} onClick=${() => change({ dialog: { kind: "open", door } })}
           aria-label=${t("live.open_door", { door: door.name })}>${t("doors.open")}</button>
       </div>
