@@ -7,6 +7,7 @@ another host.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -29,8 +30,18 @@ from playwright.async_api import (
 )
 
 from gatewayd.clock import SystemClock
-from gatewayd.domain.events import AlarmAcknowledged, AlarmShelved, OperatorOrdered
-from gatewayd.domain.model import AlarmKind, DoorMode, Reason, Remedy, RuleResult, RuleTrace
+from gatewayd.domain.events import AlarmAcknowledged, AlarmShelved, FireDetected, OperatorOrdered
+from gatewayd.domain.model import (
+    AlarmKind,
+    DeviceId,
+    DoorId,
+    DoorMode,
+    ModeSlot,
+    Reason,
+    Remedy,
+    RuleResult,
+    RuleTrace,
+)
 from gatewayd.store.operators import Operator, Role
 from tests.console.rig import HASH, PASSWORD, Rig, rig, served
 from tests.store.lists import person
@@ -313,6 +324,7 @@ async def test_a_lockdown_asks_twice_and_only_a_leader_is_offered_it(
     page = await desk.page("chen-leader")
     await page.keyboard.press("2")
     await page.get_by_role("button", name="Lock all down…").click()
+    await page.keyboard.press("1")
     await page.keyboard.press("3")
     await expect(page.get_by_role("heading", name="Confirm: lock down all 3 doors")).to_be_visible()
     assert await console.journaled(OperatorOrdered) == []
@@ -320,9 +332,45 @@ async def test_a_lockdown_asks_twice_and_only_a_leader_is_offered_it(
     await expect(page.locator(".notice.good")).to_have_text("3 doors locked down")
     await expect(guard.locator("[data-state=lockdown]")).to_have_count(3)
     await page.get_by_role("button", name="Lift lockdown…").click()
+    await page.get_by_role("button", name="Zone lobbies").click()
     await page.keyboard.press("1")
     await page.get_by_role("button", name="Lift now").click()
-    await expect(guard.locator("[data-state=secure]")).to_have_count(3)
+    await expect(guard.locator("[data-state=secure]")).to_have_count(2)
+    await expect(guard.locator("[data-state=lockdown]")).to_have_count(1)
+
+
+async def test_a_leader_gives_a_door_a_mode_and_every_page_shows_whose_word_it_is(
+    console: Rig, desk: Desk
+) -> None:
+    guard, page = await desk.page(), await desk.page("chen-leader")
+    for one in (guard, page):
+        await one.keyboard.press("2")
+    await expect(guard.get_by_role("button", name="Mode of 东门人行…")).to_have_count(0)
+    await page.get_by_role("button", name="Mode of 东门人行…").click()
+    for key in "121":
+        await page.keyboard.press(key)
+    await expect(page.locator(".notice.good")).to_have_text("东门人行: Kept open")
+    await expect(page.get_by_role("heading", name="Doors")).to_be_visible()
+    order = guard.locator("[data-door=main-gate] .tile-order")
+    await expect(order).to_have_text(re.compile(r"^chen-leader: Moving house · until \d"))
+    await page.get_by_role("button", name="Mode of 东门人行…").click()
+    await page.get_by_role("button", name="Take the order back").click()
+    await page.keyboard.press("4")
+    await expect(order).to_have_count(0)
+
+
+async def test_a_fire_is_shown_and_a_leader_resets_it(console: Rig, desk: Desk) -> None:
+    page = await desk.page("chen-leader")
+    await page.keyboard.press("2")
+    console.fire.on = True
+    console.doors.set("b2-lobby", mode=DoorMode.LOCKED_OPEN, mode_slot=ModeSlot.FIRE)
+    await console.journal.append(FireDetected(DeviceId("board-1"), 8, (DoorId("b2-lobby"),)))
+    tile = page.locator("[data-door=b2-lobby]")
+    await expect(tile.locator(".tile-state")).to_have_text("Fire: free")
+    await page.get_by_role("button", name="Reset the fire…").click()
+    await page.keyboard.press("1")
+    await expect(page.locator(".notice.good")).to_have_text("The fire is reset")
+    assert [cause.ref for cause in console.fire.resets] == ["chen-leader"]
 
 
 async def test_of_two_consoles_one_takes_the_alarm_and_the_other_is_told_who(

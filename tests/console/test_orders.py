@@ -19,7 +19,7 @@ from gatewayd.domain.events import (
     OperatorOrdered,
     Outcome,
 )
-from gatewayd.domain.model import AlarmKind, DoorMode
+from gatewayd.domain.model import AlarmKind
 from gatewayd.domain.ports import JournalError
 from gatewayd.store.operators import Role
 from tests.console.rig import Rig
@@ -49,7 +49,7 @@ async def test_an_order_to_open_is_journaled_before_the_door_moves(console: Rig)
     assert answer.json()["outcome"] == "unlocked"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED, Outcome.INTERLOCKED])
 async def test_what_came_of_it_is_told(console: Rig, outcome: Outcome) -> None:
     console.doors.answer = outcome
     async with console.signed_in() as client:
@@ -140,47 +140,6 @@ async def test_no_such_door(console: Rig) -> None:
     async with console.signed_in() as client:
         answer = await order(client, "/api/v1/doors/back-gate/unlock", REASON)
     assert answer.json()["code"] == "no-such-door"
-
-
-async def test_a_lockdown_takes_every_door_and_is_lifted_where_it_stands(console: Rig) -> None:
-    async with console.signed_in(Role.LEADER) as client:
-        down = await order(client, "/api/v1/doors/lockdown", {"reason": "police request"})
-        modes = {d["id"]: d["mode"] for d in (await client.get("/api/v1/doors")).json()["doors"]}
-        console.doors.set("b1-lobby", mode=DoorMode.BLOCKED)
-        lifted = await order(
-            client, "/api/v1/doors/lift-lockdown", {"reason": "over"}, "key-lift-1"
-        )
-    assert [one["outcome"] for one in down.json()["doors"]] == ["unlocked"] * 3
-    assert set(modes.values()) == {"LockedDown"}
-    assert [one["door_id"] for one in lifted.json()["doors"]] == ["main-gate", "b2-lobby"]
-    assert [door.mode for door in console.doors.all_status()] == [
-        DoorMode.LOCKED, DoorMode.BLOCKED, DoorMode.LOCKED,
-    ]  # fmt: skip
-    assert await console.journaled(OperatorOrdered) == [
-        OperatorOrdered("chen-leader", "lockdown", "*", "police request"),
-        OperatorOrdered("chen-leader", "lift_lockdown", "*", "over"),
-    ]
-
-
-async def test_a_door_whose_mode_cannot_be_journaled_is_named(console: Rig) -> None:
-    async with console.signed_in(Role.LEADER) as client:
-        with patch.object(console.doors, "set_mode", side_effect=JournalError("disk full")):
-            answer = await order(client, "/api/v1/doors/lockdown", REASON)
-    assert {one["outcome"] for one in answer.json()["doors"]} == {"failed"}
-
-
-async def test_a_lockdown_that_does_not_end_is_told(console: Rig) -> None:
-    async def never(*_: object) -> Outcome:
-        await asyncio.Event().wait()
-        return Outcome.FAILED
-
-    with (
-        patch.object(orders, "DOOR_TIMEOUT_S", 0.01),
-        patch.object(console.doors, "set_mode", side_effect=never),
-    ):
-        async with console.signed_in(Role.LEADER) as client:
-            answer = await order(client, "/api/v1/doors/lockdown", REASON)
-    assert answer.json()["code"] == "door-silent"
 
 
 # ---------------------------------------------------------------------------------- alarms

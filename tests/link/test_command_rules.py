@@ -32,7 +32,7 @@ async def gate(tmp_path: Path) -> AsyncIterator[Parts]:
 def commands(gate: Parts, keys: CentralKeys | None = None, ledger: Any = None) -> Commands:
     return Commands(
         "gate-1", NONCE, keys or gate.pen.keys(), [GATE, SIDE], ledger or gate.journal,
-        gate.doors, gate.alarms, gate.clock, gate.sent.append,
+        gate.doors, gate.alarms, gate.clock, gate.sent.append, {"garden": [SIDE]},
     )  # fmt: skip
 
 
@@ -81,6 +81,45 @@ async def test_lifting_a_lockdown_leaves_a_blocked_door_blocked(gate: Parts) -> 
     await commands(gate).handle(lift, gate.clock.now())
     assert gate.doors.modes == {GATE: DoorMode.LOCKED, SIDE: DoorMode.BLOCKED}
     assert gate.sent[0]["outcome"] == "done"
+
+
+async def test_a_zone_is_locked_down_and_lifted_alone(gate: Parts) -> None:
+    centre = commands(gate)
+    for counter, action in ((1, "lockdown"), (2, "lift_lockdown")):
+        message = gate.pen.command(gate.clock, counter, action=action, target="zone:garden")
+        await centre.handle(message, gate.clock.now())
+    assert [(door, mode) for door, mode, _ in gate.doors.moved] == [
+        (SIDE, "LockedDown"),
+        (SIDE, "Locked"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "target"),
+    [
+        ("lockdown", "zone:attic"),
+        ("lockdown", "garden"),
+        ("open", "zone:garden"),
+        ("open", "zone:"),
+    ],
+)
+async def test_a_zone_that_is_not_there_or_not_for_this_is_refused(
+    gate: Parts, action: str, target: str
+) -> None:
+    message = gate.pen.command(gate.clock, 1, action=action, target=target)
+    await commands(gate).handle(message, gate.clock.now())
+    assert gate.doors.moved == []
+    assert gate.sent[0]["outcome"] == "rejected"
+
+
+async def test_a_door_whose_order_cannot_be_journaled_is_named_and_the_others_follow(
+    gate: Parts,
+) -> None:
+    gate.doors.refuse_at = GATE
+    message = gate.pen.command(gate.clock, 1, action="lockdown", target="*")
+    await commands(gate).handle(message, gate.clock.now())
+    assert gate.doors.modes[SIDE] is DoorMode.LOCKED_DOWN
+    assert (gate.sent[0]["outcome"], gate.sent[0]["detail"]) == ("failed", "main-gate: failed")
 
 
 # ------------------------------------------------------------------------ the same id again

@@ -54,6 +54,7 @@ def example_site(folder: Path) -> Path:
     """A copy of the example with every file that it names; the path of the copy."""
     write_private(folder / "secrets" / "camera-password", "camera\n")
     write_private(folder / "secrets" / "mqtt-password", "broker\n")
+    write_private(folder / "secrets" / "pin.key", "0123456789abcdef\n")
     write_private(folder / "operators.toml", "")
     (folder / "operators.toml").write_text('[[operator]]\nname = "admin"\n')
     (folder / "central-keys.json").write_text(CENTRAL_KEYS)

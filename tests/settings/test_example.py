@@ -53,6 +53,7 @@ def test_each_file_that_the_example_names_is_missed_if_it_is_not_there(tmp_path:
     path.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
     keys = [problem.key for problem in check_settings(path, load_registry())]
     assert keys == [
+        "site.pin_key_file",
         "camera.main-gate-face.password_file",
         "camera.main-gate-overview.password_file",
         "link.password_file",

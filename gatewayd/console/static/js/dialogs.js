@@ -3,19 +3,24 @@
 import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { t } from "./i18n.js";
 import { DOOR_ICON, Icon } from "./icons.js";
-import { acknowledge, openDoor, setLockdown, shelve } from "./orders.js";
-import { change, state } from "./store.js";
+import { acknowledge, openDoor, resetFire, setLockdown, setMode, shelve } from "./orders.js";
+import { boxNow, change, state } from "./store.js";
 import { aboutOf, doorState } from "./words.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4 };
+const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4, modes: 4, fire: 3 };
 const SHELF_MINUTES = [15, 60, 480]; // the box allows 8 hours
+const MODES = ["LockedOpen", "Unlocked", "Locked", "Blocked"];
+const MINUTES = [30, 120, 480, 0]; // 0: until it is taken back
 
 export const closeDialog = () => change({ dialog: null });
 
 /** @param {{ dialog: any }} props */
 export function Dialog({ dialog }) {
-  const kinds = { open: OpenDialog, lockdown: LockdownDialog, note: NoteDialog, shelve: ShelveDialog, picture: PictureDialog, keys: KeysDialog };
+  const kinds = {
+    open: OpenDialog, lockdown: LockdownDialog, mode: ModeDialog, fire: FireDialog,
+    note: NoteDialog, shelve: ShelveDialog, picture: PictureDialog, keys: KeysDialog,
+  };
   const Kind = kinds[/** @type {keyof typeof kinds} */ (dialog.kind)];
   return html`<${Kind} ...${dialog} />`;
 }
@@ -89,7 +94,7 @@ function OpenDialog({ door: given }) {
 
 /**
  * Numbered reasons, and one that is written.
- * @param {{ kind: "open" | "lockdown" | "lift" | "shelve", title: string, hint: string, submit: string,
+ * @param {{ kind: "open" | "lockdown" | "lift" | "shelve" | "modes" | "fire", title: string, hint: string, submit: string,
  *   take: (reason: string) => void }} props
  */
 function ReasonStep({ kind, title, hint, submit, take }) {
@@ -123,16 +128,50 @@ function ReasonStep({ kind, title, hint, submit, take }) {
   `;
 }
 
-/** A reason, and then once more "yes". @param {{ what: "lockdown" | "lift" }} props */
+/** Numbered choices, of which a digit or a click takes one.
+ * @param {{ title: string, hint: string, choices: { text: string, note?: string }[],
+ *   take: (at: number) => void }} props */
+function Choices({ title, hint, choices, take }) {
+  const onKey = (/** @type {string} */ key) => {
+    const at = Number(key) - 1;
+    if (choices[at]) take(at);
+    return Boolean(choices[at]);
+  };
+  return html`
+    <${Modal} title=${title} onKey=${onKey}>
+      <p class="lead">${hint}</p>
+      <ol class="choices">${choices.map((choice, at) => html`
+        <li key=${at}><button class="choice" onClick=${() => take(at)}>
+          <kbd>${at + 1}</kbd><span class="choice-text">${choice.text}</span>
+          ${choice.note && html`<span class="choice-note">${choice.note}</span>`}</button></li>`)}
+      </ol>
+    <//>
+  `;
+}
+
+/** Where, if there are zones; a reason; and then once more "yes". @param {{ what: "lockdown" | "lift" }} props */
 function LockdownDialog({ what }) {
+  const zones = [...new Set(state.doors.map((door) => door.zone).filter(Boolean))].sort();
+  const [zone, choose] = useState(/** @type {string | null | undefined} */ (zones.length ? undefined : null));
   const [reason, take] = useState("");
-  const down = state.doors.filter((door) => door.mode === "LockedDown").length;
-  const count = what === "lockdown" ? state.doors.length : down;
+  const within = (/** @type {string | null} */ one) => state.doors
+    .filter((door) => one === null || door.zone === one)
+    .filter((door) => what === "lockdown" || door.mode === "LockedDown").length;
+  if (zone === undefined) {
+    const places = [null, ...zones];
+    const choices = places.map((one) => ({
+      text: one === null ? t("lockdown.where_all") : t("lockdown.where_zone", { zone: one }),
+      note: t("lockdown.where_count", { count: within(one) }),
+    }));
+    return html`<${Choices} key="where" title=${t(`${what}.where_title`)} hint=${t(`${what}.lead`)}
+      choices=${choices} take=${(/** @type {number} */ at) => choose(places[at])} />`;
+  }
+  const count = within(zone);
   if (!reason) {
     return html`<${ReasonStep} key="reason" kind=${what} title=${t(`${what}.title`, { count })}
       hint=${t(`${what}.lead`)} submit=${t(`${what}.confirm`)} take=${take} />`;
   }
-  const act = () => setLockdown(what, reason);
+  const act = () => setLockdown(what, reason, zone);
   const onKey = (/** @type {string} */ key) => {
     if (key === "y") act();
     return key === "y";
@@ -147,6 +186,31 @@ function LockdownDialog({ what }) {
     <//>
   `;
 }
+
+/** A mode, how long, and why; or the operators' order is taken back. @param {{ door: any }} props */
+function ModeDialog({ door }) {
+  const [mode, choose] = useState(/** @type {string | null | undefined} */ (undefined));
+  const [minutes, last] = useState(/** @type {number | undefined} */ (undefined));
+  if (mode === undefined) {
+    const ordered = door.mode_slot === "operator";
+    const choices = [...MODES.map((one) => ({ text: t(`mode.${one}`) })), ...(ordered ? [{ text: t("modes.withdraw") }] : [])];
+    return html`<${Choices} key="mode" title=${t("modes.title", { door: door.name })} hint=${t("modes.hint")}
+      choices=${choices} take=${(/** @type {number} */ at) => choose(MODES[at] ?? null)} />`;
+  }
+  const words = { door: door.name, mode: mode === null ? t("modes.withdraw") : t(`mode.${mode}`) };
+  if (mode !== null && minutes === undefined) {
+    const choices = MINUTES.map((one) => ({ text: t(`modes.until.${one}`) }));
+    return html`<${Choices} key="until" title=${t("modes.until_title", words)} hint=${t("modes.hint")}
+      choices=${choices} take=${(/** @type {number} */ at) => last(MINUTES[at])} />`;
+  }
+  const until = minutes ? boxNow() + minutes * 60_000 : null;
+  return html`<${ReasonStep} key="reason" kind="modes" title=${t("modes.reason_title", words)}
+    hint=${t("modes.reason_hint")} submit=${t("modes.submit")}
+    take=${(/** @type {string} */ reason) => setMode(door, mode, until, reason)} />`;
+}
+
+const FireDialog = () => html`<${ReasonStep} kind="fire" title=${t("fire.reason_title")}
+  hint=${t("fire.reason_hint")} submit=${t("fire.submit")} take=${resetFire} />`;
 
 /** @param {{ alarm: any }} props */
 function NoteDialog({ alarm }) {

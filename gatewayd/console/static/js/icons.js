@@ -26,6 +26,7 @@ const PATHS = {
   exit: "M14 4h5v16h-5M3.500 12H14M7.500 8l-4 4 4 4",
   link: "M9.500 14.500l5-5M8 11.500l-2.500 2.500a3.500 3.500 0 0 0 5 5L13 16.500M11 7.500l2.500-2.500a3.500 3.500 0 0 1 5 5L16 12.500",
   blocked: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM5.800 5.800l12.400 12.400",
+  fire: "M12 21a6 6 0 0 1-6-6c0-3 2-4.500 3.500-7 .5 1.500 1.500 2 2 2 0-3 .5-5 2.500-7 0 4 4 6.500 4 12a6 6 0 0 1-6 6z",
   enlarge: "M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7",
 };
 
@@ -42,6 +43,7 @@ export const DOOR_ICON = {
   offline: "offline",
   lockdown: "lockdown",
   blocked: "blocked",
+  fire: "fire",
 };
 
 /** @type {Record<string, string>} */

@@ -8,6 +8,8 @@ import { tell } from "./stream.js";
 /** @param {string} route "POST /api/v1/…" as the session lists it */
 export const may = (route) => state.session.may.includes(route);
 export const mayLockDown = () => may("POST /api/v1/doors/lockdown");
+export const mayOrderModes = () => may("POST /api/v1/doors/{door_id}/mode");
+export const mayResetFire = () => may("POST /api/v1/fire/reset");
 
 /** @param {any} door @param {string} reason */
 export async function openDoor(door, reason) {
@@ -22,16 +24,44 @@ export async function openDoor(door, reason) {
   }
 }
 
-/** @param {"lockdown" | "lift"} what @param {string} reason */
-export async function setLockdown(what, reason) {
+/** Of all doors, or of one zone.
+ * @param {"lockdown" | "lift"} what @param {string} reason @param {string | null} [zone] */
+export async function setLockdown(what, reason, zone = null) {
   change({ dialog: null });
   const path = what === "lockdown" ? "/doors/lockdown" : "/doors/lift-lockdown";
   try {
-    const done = await order(path, { reason });
+    const done = await order(path, zone === null ? { reason } : { reason, zone });
     const failed = done.doors.filter((/** @type {any} */ one) => one.outcome !== "unlocked");
     const names = failed.map((/** @type {any} */ one) => doorName(one.door_id)).join(", ");
     if (failed.length) notify("bad", t("order.partly", { failed: failed.length, doors: names }));
     else notify("good", t(`${what}.done`, { count: done.doors.length }));
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** Without a mode the operators' order is taken back.
+ * @param {any} door @param {string | null} mode @param {number | null} until_ms @param {string} reason */
+export async function setMode(door, mode, until_ms, reason) {
+  change({ dialog: null });
+  const path = `/doors/${encodeURIComponent(door.id)}/mode`;
+  try {
+    const done = mode === null
+      ? await order(`${path}/withdraw`, { reason })
+      : await order(path, { mode, until_ms, reason });
+    const said = done.outcome === "unlocked" ? "done" : done.outcome === "refused" ? "kept" : done.outcome;
+    notify(said === "done" ? "good" : "bad", t(`modes.${said}`, { door: door.name, mode: t(`mode.${done.mode}`) }));
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** @param {string} reason */
+export async function resetFire(reason) {
+  change({ dialog: null });
+  try {
+    await order("/fire/reset", { reason });
+    notify("good", t("fire.done"));
   } catch (error) {
     tell(error);
   }

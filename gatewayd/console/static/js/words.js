@@ -28,6 +28,7 @@ export function nameOf(entry) {
 export function verdictOf(entry) {
   if (entry.decision === "denied") return "denied";
   if (entry.outcome === "failed" || entry.outcome === "refused") return entry.outcome;
+  if (entry.outcome === "interlocked") return "refused";
   return "granted";
 }
 
@@ -77,6 +78,7 @@ export function doorState(door) {
   if (!door.online) return "offline";
   if (door.phase === "forced" || door.phase === "held") return door.phase;
   if (door.failed) return "failed"; // before the mode: a lockdown that may not hold is none
+  if (door.mode_slot === "fire") return "fire";
   if (door.mode === "LockedDown") return "lockdown";
   if (door.mode === "Blocked") return "blocked";
   if (door.phase === "held_warning") return "held_warning";
@@ -96,6 +98,7 @@ export const DOOR_TONE = {
   held: "bad",
   forced: "bad",
   failed: "bad",
+  fire: "bad",
   offline: "off",
 };
 
@@ -105,6 +108,15 @@ export const isOdd = (door) => ["warn", "bad", "off"].includes(DOOR_TONE[doorSta
 /** @param {Door} door */
 export const contactOf = (door) =>
   t(door.open === null ? "doors.contact_unknown" : `doors.contact_${door.open ? "open" : "closed"}`);
+
+/** Whose order the mode is, and until when; nothing where nobody ordered it. @param {Door} door */
+export function orderOf(door) {
+  if (!door.mode_slot) return "";
+  const cause = door.mode_cause || {};
+  const who = t(`slot.${door.mode_slot}`, { ref: cause.ref, reason: cause.reason });
+  const until = door.mode_until_ms === null ? "" : t("doors.until", { time: moment(door.mode_until_ms) });
+  return [who, until].filter(Boolean).join(" · ");
+}
 
 /** What an alarm is about: the thing's own name, or the words for a part of the box. @param {any} alarm */
 export const aboutOf = (alarm) =>

@@ -3,9 +3,9 @@
 import { html } from "../../vendor/htm-preact.js";
 import { t } from "../i18n.js";
 import { DOOR_ICON, Icon } from "../icons.js";
-import { mayLockDown } from "../orders.js";
+import { mayLockDown, mayOrderModes, mayResetFire } from "../orders.js";
 import { change, state } from "../store.js";
-import { DOOR_TONE, contactOf, doorState, isOdd } from "../words.js";
+import { DOOR_TONE, contactOf, doorState, isOdd, orderOf } from "../words.js";
 
 export const DoorsScreen = () => html`
   <section class="screen">
@@ -30,8 +30,11 @@ function summary() {
 function LockdownButtons() {
   const down = state.doors.some((door) => door.mode === "LockedDown");
   const all = state.doors.length > 0 && state.doors.every((door) => door.mode === "LockedDown");
+  const fire = mayResetFire() && state.doors.some((door) => door.mode_slot === "fire");
   return html`
     <div class="head-actions">
+      ${fire && html`<button class="danger" disabled=${!state.connected} onClick=${() => change({ dialog: { kind: "fire" } })}>
+        <${Icon} name="fire" />${t("doors.reset_fire")}</button>`}
       ${down && html`<button disabled=${!state.connected} onClick=${() => ask("lift")}>
         <${Icon} name="unlocked" />${t("doors.lift")}</button>`}
       ${!all && html`<button class="danger" disabled=${!state.connected} onClick=${() => ask("lockdown")}>
@@ -57,7 +60,13 @@ function Tile({ door }) {
           <h2>${door.name}</h2>
           <p class="tile-state">${known ? words : t("doors.unknown")}</p>
         </div>
+        ${mayOrderModes() && html`<button class="quiet tile-mode" disabled=${!known}
+          onClick=${() => change({ dialog: { kind: "mode", door } })}
+          aria-label=${t("doors.mode_of", { door: door.name })}>${t("doors.mode")}</button>`}
       </div>
+      ${known && orderOf(door) && html`<p class="tile-order">${orderOf(door)}</p>`}
+      ${known && door.blocked_by && html`
+        <p class="tile-order">${t("doors.waits_for", { door: door.blocked_by.name })}</p>`}
       <div class="tile-foot">
         <p class="tile-facts">${known
           ? html`<span>${t(`mode.${door.mode}`)}</span><span>${contactOf(door)}</span>`
