@@ -157,6 +157,7 @@ class FakeDoors:
         self.door_id = door_id
         self.mode = DoorMode.LOCKED
         self.unlocks: list[tuple[Cause, float | None]] = []
+        self.passages: list[tuple[Passage, float]] = []
         self.outcome = Outcome.UNLOCKED
         self._answers = asyncio.Event()
         self._answers.set()
@@ -186,6 +187,8 @@ class FakeDoors:
     ) -> Outcome:
         self.status(door_id)
         self.unlocks.append((cause, unlock_s))
+        if passage is not None:
+            self.passages.append((passage, extra_held_s))
         await self._answers.wait()
         return self.outcome
 

@@ -1,0 +1,280 @@
+"""What decisions set off beside the door: alarms, company, uses, PINs; rules are in the domain."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Outcome
+from gatewayd.domain.model import (
+    AccessLevel,
+    AccessPoint,
+    AlarmKind,
+    AntiPassback,
+    Area,
+    AreaId,
+    Credential,
+    Door,
+    DoorId,
+    DoorMode,
+    LevelId,
+    Passage,
+    Person,
+    PersonId,
+    Reason,
+    Snapshot,
+    Tap,
+    Verification,
+    card,
+)
+from gatewayd.domain.pin import person_pin
+from gatewayd.domain.ports import KeyPressed, Presented
+from gatewayd.memory import SiteLayout, SiteMemory
+from gatewayd.recorder import Recorder
+from gatewayd.rulings import Rulings, Site
+from gatewayd.tap import TapPath
+from tests.clock import ManualClock
+from tests.domain.world import CARD, GATE, GATE_IN, RESIDENTS, SHANGHAI, WANG, record, snapshot
+from tests.fakes import (
+    FakeDoors,
+    MemoryJournal,
+    NotedPictures,
+    NotedSignals,
+    OneCardList,
+    running,
+)
+
+KEY = b"site's own key, 32 bytes of it.."
+YARD = Area(AreaId("yard"), "Yard", AntiPassback.SOFT)
+LI_CARD = card(0x2222222, 26)
+LI = Person(PersonId("p-18"), "李", level_ids=(LevelId("residents"),))
+
+
+class TwoCardList(OneCardList):
+    """Also knows Li, and levels that nobody here holds."""
+
+    more_levels: Mapping[LevelId, AccessLevel] = {}
+
+    def levels(self) -> Mapping[LevelId, AccessLevel]:
+        return {**super().levels(), **self.more_levels}
+
+    def snapshot(self, credential: Credential) -> Snapshot:
+        if credential == LI_CARD and self.answer is not None:
+            theirs = replace(record(), credential=LI_CARD, person_id=LI.id)
+            return replace(self.answer, record=theirs, person=LI)
+        return super().snapshot(credential)
+
+
+@dataclass
+class Gate:
+    path: TapPath
+    memory: SiteMemory
+    clock: ManualClock
+    journal: MemoryJournal
+    doors: FakeDoors
+    signals: NotedSignals
+    people: TwoCardList
+    admitted: list[tuple[DoorId, int]]
+
+    async def tap(self, shown: Credential = CARD) -> AccessGranted | AccessDenied:
+        await self.path.handle(Tap(GATE_IN.id, shown, self.clock.now()))
+        found = [e for e in self.journal.events if isinstance(e, AccessGranted | AccessDenied)]
+        return found[-1]
+
+    def alarms(self) -> list[AlarmKind]:
+        return [kind for kind, _, active in self.signals.signals if active]
+
+
+@asynccontextmanager
+async def gate(
+    known: Snapshot | None = None, door: Door = GATE, point: AccessPoint = GATE_IN
+) -> AsyncIterator[Gate]:
+    clock, signals = ManualClock(), NotedSignals()
+    journal = MemoryJournal(clock)
+    recorder = Recorder(journal, clock, lambda _failing, _why: None)
+    doors, people = FakeDoors(door.id), TwoCardList(known or snapshot())
+    site = Site({point.id: point}, {door.id: door}, SHANGHAI)
+    layout = SiteLayout(site.doors, {YARD.id: YARD}, pin_key=KEY)
+    memory = SiteMemory(layout, journal, recorder, signals)
+    admitted: list[tuple[DoorId, int]] = []
+    path = TapPath(
+        Rulings(site, people, doors, memory, clock),
+        memory, journal, recorder, doors, NotedPictures(), signals, clock,
+        lambda door_id, seq: admitted.append((door_id, seq)),
+    )  # fmt: skip
+    async with running(path.run(), recorder.run()):
+        yield Gate(path, memory, clock, journal, doors, signals, people, admitted)
+
+
+# -------------------------------------------------------------------------- who is alarmed of
+
+
+async def test_a_watch_list_hit_is_denied_and_alarmed_at_once() -> None:
+    async with gate(replace(snapshot(), person=replace(WANG, watch="see the office"))) as here:
+        denied = await here.tap()
+        assert isinstance(denied, AccessDenied)
+        assert denied.reason is Reason.ON_WATCH_LIST
+        assert here.alarms() == [AlarmKind.WATCH_LIST]
+        assert "office" not in repr(denied)
+
+
+async def test_a_duress_card_opens_as_any_other_and_alarms() -> None:
+    async with gate(snapshot(credential_record=record(duress=True))) as here:
+        granted = await here.tap()
+        assert isinstance(granted, AccessGranted)
+        assert granted.duress
+        assert granted.unlock_s == GATE.unlock_s
+        assert here.alarms() == [AlarmKind.DURESS]
+        assert len(here.doors.unlocks) == 1
+
+
+async def test_whoever_is_forced_to_try_a_door_they_may_not_is_heard_as_well() -> None:
+    async with gate(snapshot(credential_record=record(duress=True))) as here:
+        here.doors.mode = DoorMode.LOCKED_DOWN
+        assert isinstance(await here.tap(), AccessDenied)
+        assert here.alarms() == [AlarmKind.DURESS]
+
+
+async def test_a_soft_area_lets_them_in_twice_and_tells_the_guard() -> None:
+    door = replace(GATE, inside=YARD.id)
+    async with gate(door=door) as here:
+        await here.tap()
+        passage = Passage(WANG.id, GATE_IN.id, 1, GATE_IN.direction)
+        here.memory.passed(door.id, passage, here.clock.now())
+        assert here.alarms() == []
+        assert isinstance(await here.tap(), AccessGranted)
+        assert here.alarms() == [AlarmKind.ANTI_PASSBACK]
+
+
+# ------------------------------------------------------------------------------ two people, uses
+
+
+async def test_at_a_door_for_two_the_second_person_opens_and_the_first_is_named() -> None:
+    async with gate(door=replace(GATE, two_person_s=20)) as here:
+        first = await here.tap()
+        assert isinstance(first, AccessDenied)
+        assert first.reason is Reason.SECOND_PERSON_REQUIRED
+        assert isinstance(await here.tap(), AccessDenied)  # the same person is not two
+        await here.clock.advance(19)
+        second = await here.tap(LI_CARD)
+        assert isinstance(second, AccessGranted)
+        assert second.companion_id == WANG.id
+        assert isinstance(await here.tap(LI_CARD), AccessDenied)  # nobody waits any more
+
+
+async def test_a_pass_for_one_use_opens_once_and_its_use_is_journaled() -> None:
+    async with gate(snapshot(credential_record=record(uses=1))) as here:
+        await here.tap()
+        [outcome] = await here.journal.until(AccessOutcome)
+        assert isinstance(outcome, AccessOutcome)
+        assert outcome.used
+        again = await here.tap()
+        assert isinstance(again, AccessDenied)
+        assert again.reason is Reason.NO_USES_LEFT
+
+
+async def test_a_door_that_does_not_open_uses_nothing_up() -> None:
+    async with gate(snapshot(credential_record=record(uses=1))) as here:
+        here.doors.outcome = Outcome.FAILED
+        await here.tap()
+        [outcome] = await here.journal.until(AccessOutcome)
+        assert isinstance(outcome, AccessOutcome)
+        assert outcome.used == ""
+        assert here.admitted == []
+        here.doors.outcome = Outcome.UNLOCKED
+        assert isinstance(await here.tap(), AccessGranted)
+
+
+async def test_a_use_that_could_not_be_recorded_is_given_back() -> None:
+    slow = replace(GATE, commit_deadline_ms=10)
+    async with gate(snapshot(credential_record=record(uses=1)), slow) as here:
+        here.journal.refuse = "disk full"
+        await here.path.handle(Tap(GATE_IN.id, CARD, here.clock.now()))
+        here.journal.refuse = None
+        await here.clock.advance(2)
+        await here.journal.until(AccessDenied)
+        assert isinstance(await here.tap(), AccessGranted)
+
+
+async def test_who_opened_a_door_is_told_on_for_its_hours() -> None:
+    async with gate() as here:
+        await here.tap()
+        assert here.admitted == [(GATE.id, 1)]
+
+
+async def test_people_who_need_longer_have_it_and_the_passage_is_handed_to_the_door() -> None:
+    slow_walker = replace(snapshot(), person=replace(WANG, extended_opening=True))
+    async with gate(slow_walker) as here:
+        granted = await here.tap()
+        assert isinstance(granted, AccessGranted)
+        assert granted.unlock_s == GATE.extended_s
+        assert here.doors.passages == [
+            (Passage(WANG.id, GATE_IN.id, 1, GATE_IN.direction), GATE.extended_s - GATE.unlock_s)
+        ]
+
+
+# -------------------------------------------------------------------------------------- PINs
+
+WITH_PIN = replace(
+    snapshot(),
+    person=replace(
+        WANG, pin=person_pin(KEY, WANG.id, "4711"), duress_pin=person_pin(KEY, WANG.id, "4712")
+    ),
+)
+KEYPAD = replace(GATE_IN, verification=Verification.CARD_AND_PIN)
+
+
+async def typed(here: Gate, keys: str, shown: Credential | None = CARD) -> None:
+    if shown is not None:
+        here.path.present(KEYPAD.id, Presented(shown, here.clock.now()))
+    for key in keys:
+        here.path.key(KEYPAD.id, KeyPressed(key, here.clock.now()))
+    await here.clock.advance(0.1)
+
+
+async def test_card_and_pin_open_together_and_no_pin_is_journaled() -> None:
+    async with gate(WITH_PIN, point=KEYPAD) as here:
+        await typed(here, "47")
+        assert here.journal.events == []  # it waits for the rest
+        await typed(here, "11#", None)
+        assert len(here.journal.of(AccessGranted)) == 1
+        assert "4711" not in repr(here.journal.events)
+
+
+async def test_the_duress_pin_opens_and_alarms() -> None:
+    async with gate(WITH_PIN, point=KEYPAD) as here:
+        await typed(here, "4712#")
+        [granted] = here.journal.of(AccessGranted)
+        assert isinstance(granted, AccessGranted)
+        assert granted.duress
+        assert here.alarms() == [AlarmKind.DURESS]
+
+
+async def test_a_card_that_would_not_open_anyway_waits_for_no_pin() -> None:
+    async with gate(WITH_PIN, point=KEYPAD) as here:
+        await typed(here, "", card(0x3FFFFFF, 26))
+        [denied] = here.journal.of(AccessDenied)
+        assert isinstance(denied, AccessDenied)
+        assert denied.reason is Reason.CREDENTIAL_UNKNOWN
+
+
+async def test_a_pin_that_does_not_come_is_a_denial_that_says_so() -> None:
+    async with gate(WITH_PIN, point=KEYPAD) as here:
+        await typed(here, "")
+        await here.clock.advance(11)
+        [denied] = here.journal.of(AccessDenied)
+        assert isinstance(denied, AccessDenied)
+        assert denied.reason is Reason.PIN_MISSING
+
+
+async def test_a_denial_tells_what_would_have_made_it_a_grant() -> None:
+    elsewhere = replace(RESIDENTS, door_ids=frozenset({DoorId("b1")}))
+    async with gate(snapshot(elsewhere)) as here:
+        open_to_all = replace(RESIDENTS, id=LevelId("all-gates"))
+        here.people.more_levels = {open_to_all.id: open_to_all}
+        denied = await here.tap()
+        assert isinstance(denied, AccessDenied)
+        assert [(remedy.change, dict(remedy.facts)) for remedy in denied.remedies] == [
+            ("hold_level", {"level": "all-gates"})
+        ]
