@@ -258,3 +258,10 @@ async def test_a_site_without_a_key_takes_no_pin_for_right(post: Post) -> None:
     post.memory = SiteMemory(layout, post.journal, post.recorder, post.signals)
     assert post.memory.code("1234") is None
     assert post.seen(with_pin(), "4711").pin is PinCheck.WRONG
+
+
+async def test_a_restart_finds_an_area_that_is_wrong_still_wrong(post: Post) -> None:
+    await post.walk(WANG.id)  # alone, where two are wanted
+    signals = NotedSignals()
+    remember(post.journal, post.recorder, signals).restore(await post.journal.whereabouts(), {})
+    assert signals.signals == [(AlarmKind.AREA_UNDER_MINIMUM, YARD.id, True)]
