@@ -24,21 +24,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="0.01 is a quick look")
     arguments = parser.parse_args(argv)
     rows: list[Row] = []
+    busy = os.getloadavg()[0]
     for name in arguments.names or NAMES:
         print(f"measuring: {name} …", file=sys.stderr, flush=True)
         rows += asyncio.run(import_module(f"benchmarks.{name}").run(arguments.scale))
     table = markdown(rows)
     print(table)
     if not arguments.names and arguments.scale == 1.0:
-        PAGE.write_text(_page(table), encoding="utf-8")
+        PAGE.write_text(_page(table, busy), encoding="utf-8")
     return 0
 
 
-def _page(table: str) -> str:
+def _page(table: str, busy: float) -> str:
+    """`busy` is the machine's load average before the run: what others did meanwhile is in it."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return (
         "# Benchmarks\n\n"
-        f"Made by `make bench` on: {machine}. Figures are of that run; ratios hold better than "
+        f"Made by `make bench` on: {machine}; load average {busy:.1f} before the run and "
+        f"{os.getloadavg()[0]:.1f} after it. Figures are of that run; ratios hold better than "
         "figures. A floor is what the bare tool does in the same run.\n\n"
         f"{table}\n"
     )

@@ -2,9 +2,11 @@
 first decision, memory at rest.
 
 The floor of a tap is the wire time of the relay's order and its own bytes, with one bare durable
-commit before it: nothing that journals first and speaks Modbus can be faster. The door is at rest,
-and people come at any moment of the polling, which a seed chooses. Those who tap in the very moment
-in which the lock falls back wait for the read-back of that, and have a row of their own.
+commit before it: nothing that journals first and speaks Modbus can be faster. Bare commits and taps
+take turns on the same disk, and a row's floor has the same quantile of theirs: the disk's own moods
+would else decide. The door is at rest, and people come at any moment of the polling, which a seed
+chooses. Those who tap in the very moment in which the lock falls back wait for the read-back of
+that, and have a row of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -83,18 +85,21 @@ async def _taps(baud: int, count: int) -> list[Row]:
         (await make_whitelist(folder / "data" / "whitelist", 1_000)).close()
         async with _gate(folder, baud) as (reader, board, _):
             phase = random.Random(baud)  # noqa: S311  # chooses moments, no secrets
-            taken = [
-                await _tap(reader, board, n, REST_S + phase.random() * POLL_S) for n in range(count)
-            ]
+            commits, taken = [], []
+            with closing(_bare(folder / "bare.db")) as bare:
+                for n in range(count):
+                    commits.append(await asyncio.to_thread(_bare_commit_ms, bare))
+                    rest_s = REST_S + phase.random() * POLL_S
+                    taken.append(await _tap(reader, board, n, rest_s))
             hurried = [await _tap(reader, board, n, 0) for n in range(max(5, count // 4))]
-        commit_ms = _bare_commit_ms(folder, count)
-    floor = ORDER_BYTES * board.line.byte_s * 1000 + commit_ms
-    p99 = quantiles(taken, n=100)[98]
+    wire_ms = ORDER_BYTES * board.line.byte_s * 1000
+    floor, p99_floor = wire_ms + median(commits), wire_ms + _p99(commits)
     what = f"tap to relay frame, {baud} baud"
     goal = f"p99 ≤ floor + {GOAL_MS:g} ms"
+    p99, met = _p99(taken), _p99(taken) <= p99_floor + GOAL_MS
     return [
         Row(f"{what}, median", median(taken), "ms", floor, median(taken) / floor),
-        Row(f"{what}, p99", p99, "ms", floor, p99 / floor, goal, p99 <= floor + GOAL_MS),
+        Row(f"{what}, p99", p99, "ms", p99_floor, p99 / p99_floor, goal, met),
         Row(
             f"tap as the lock falls back, {baud} baud, median",
             median(hurried), "ms", floor, median(hurried) / floor,
@@ -123,19 +128,24 @@ async def _tap(
     return (received_ns - sent_ns) / 1e6 + ORDER_BYTES * board.line.byte_s * 1000
 
 
-def _bare_commit_ms(folder: Path, count: int) -> float:
-    """The median of one durable commit of one row on the same disk."""
-    database = sqlite3.connect(folder / "bare.db", isolation_level=None)
+def _bare(path: Path) -> sqlite3.Connection:
+    """A database for bare commits, used by one thread after the other."""
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     database.executescript(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (d TEXT)"
     )
-    taken = []
-    for _ in range(count):
-        start = time.perf_counter()
-        database.execute("INSERT INTO t VALUES (?)", ("x" * 700,))
-        taken.append((time.perf_counter() - start) * 1000)
-    database.close()
-    return median(taken)
+    return database
+
+
+def _bare_commit_ms(database: sqlite3.Connection) -> float:
+    """One durable commit of one row."""
+    start = time.perf_counter()
+    database.execute("INSERT INTO t VALUES (?)", ("x" * 700,))
+    return (time.perf_counter() - start) * 1000
+
+
+def _p99(times: list[float]) -> float:
+    return quantiles(times, n=100)[98]
 
 
 # ------------------------------------------------------------------------------------- start

@@ -4,7 +4,8 @@ The floor inserts ready-made rows of the same columns and size, without index, t
 JSON: `executemany` and `commit`, as many rows a commit as the journal has. It comes twice: with
 nobody waiting, and with as many tasks that each wait for their own row's commit, which is what an
 event loop takes for that alone. All take turns in short rounds on the same disk, and the median
-round of each counts: the disk's own moods would else decide.
+round of each counts: the disk's own moods would else decide. What an event costs besides SQLite is
+told in parts: the two that can be called by themselves, and all that the event loop's thread does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+import timeit
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,11 +35,14 @@ from gatewayd.domain.model import (
     RuleResult,
     RuleTrace,
 )
+from gatewayd.store.chain import Row as ChainRow
+from gatewayd.store.chain import row_hash
 from gatewayd.store.codec import encode_text
 from gatewayd.store.journal import JournalStore
 
 GOAL = 0.8
 ROUNDS = 9
+CALLS = 20_000
 _BARE = """CREATE TABLE event (seq INTEGER PRIMARY KEY, prev INTEGER, stream TEXT, kind TEXT,
     subject TEXT, boot TEXT, mono_ns INTEGER, wall_ms INTEGER, trusted INTEGER, data TEXT,
     hash BLOB)"""
@@ -66,7 +71,8 @@ def sample_event(number: int = 0) -> AccessGranted:
 
 async def run(scale: float = 1.0) -> list[Row]:
     """`scale` 1 takes some 20 s; the table's figures come from there."""
-    return [row for waiters in (1, 10, 100) for row in await _measure(waiters, scale)]
+    rows = [row for waiters in (1, 10, 100) for row in await _measure(waiters, scale)]
+    return [*rows, *_parts(max(100, int(CALLS * scale)))]
 
 
 async def _measure(waiters: int, scale: float) -> list[Row]:
@@ -79,11 +85,32 @@ async def _measure(waiters: int, scale: float) -> list[Row]:
             )
             async with store.running():
                 alone, together = _grouped(write, waiters), _floor_waiting(write, waiters)
-                rates = await _in_turns((_waiting(store, waiters), alone, together), count)
+                ours = _waiting(store, waiters)
+                rates = await _in_turns((ours, alone, together), count)
+                begin = time.thread_time()
+                await ours(count)
+                loop_us = (time.thread_time() - begin) / count * 1e6
     what = f"journal, {waiters} waiter{'s' * (waiters > 1)}"
     return [
         _row(what, rates[0], rates[1], f"ratio ≥ {GOAL}"),
         _row(f"{what}; floor with waiters", rates[0], rates[2], ""),
+        Row(f"{what}; event loop's CPU time of an event", loop_us, "µs"),
+    ]
+
+
+def _parts(calls: int) -> list[Row]:
+    """Microseconds of an event's encoding and of its row's hash."""
+    event, stamp = sample_event(), SystemClock().now()
+    data = encode_text(event)
+    row = ChainRow(
+        2, 1, "evt", event.KIND, event.subject, stamp.boot_id, stamp.monotonic_ns, stamp.wall_ms,
+        1, data,
+    )  # fmt: skip
+    encode_s = min(timeit.repeat(lambda: encode_text(event), number=calls))
+    hash_s = min(timeit.repeat(lambda: row_hash(b"h" * 32, "0" * 16, row), number=calls))
+    return [
+        Row("journal, of that: the event as canonical JSON", encode_s / calls * 1e6, "µs"),
+        Row("journal, of that: the row's hash", hash_s / calls * 1e6, "µs"),
     ]
 
 
