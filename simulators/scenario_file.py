@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 HERE = Path(__file__).parent / "scenarios"
 
 Act = Literal[
-    *("enter", "leave", "refused", "held", "through"),
-    *("forced", "pin", "input", "order", "reset"),
+    "enter", "leave", "refused", "held", "through", "forced", "pin", "input", "order", "reset"
 ]
 CARD_ACTS = ("enter", "refused", "held", "through")
 WHO = (
