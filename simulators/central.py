@@ -63,11 +63,16 @@ class CentralOptions:
     site: str = "demo"
     seed: int | None = None  # enter the compound of this seed where nobody is entered yet
     doors: tuple[str, ...] = DOORS
+    pin_key_file: Path | None = None  # the site's key for PINs; without it nobody has one
 
     @property
     def keys_file(self) -> Path:
         """What the gateway's `link.central_keys_file` must name."""
         return self.directory / "central-keys.json"
+
+    def pin_key(self) -> bytes | None:
+        """As the gateway reads it. Raises OSError."""
+        return self.pin_key_file.read_bytes().strip() if self.pin_key_file else None
 
 
 class SimulatedCentral(Device):
@@ -101,7 +106,8 @@ class SimulatedCentral(Device):
         self.directory = Directory(self._db)
         if options.seed is not None and self.directory.revision == 0:
             today = utc_today(self.clock.now().wall_ms)
-            self.directory.change(records(make_compound(options.seed, today, options.doors)))
+            compound = make_compound(options.seed, today, options.doors)
+            self.directory.change(records(compound, options.pin_key()))
         self.start(self.line.run(), "line to the broker")
         self.start(self._work(), "messages")
         self.start(self._repeat_commands(), "commands")
@@ -322,6 +328,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", default="demo", help="the site's id, as in the topics")
     parser.add_argument("--seed", type=int, help="enter the residents of this seed")
     parser.add_argument("--door", action="append", help="a door of the compound; repeatable")
+    parser.add_argument("--pin-key-file", type=Path, help="the site's key: gives people their PINs")
     parser.add_argument("--control", type=Path, help="Unix socket for questions and orders")
 
 
@@ -331,5 +338,7 @@ async def run(args: argparse.Namespace) -> int:
         *(args.host, args.port, args.username, password, args.client_id, args.protocol)
     )
     doors = tuple(args.door or DOORS)
-    options = CentralOptions(args.directory, address, args.site, args.seed, doors)
+    options = CentralOptions(
+        args.directory, address, args.site, args.seed, doors, args.pin_key_file
+    )
     return await run_device(SimulatedCentral(options, args.control))

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from gatewayd.domain.model import PersonId
+from gatewayd.domain.pin import person_pin
 
 Record = dict[str, Any]
 
@@ -21,6 +24,8 @@ DAY_S = 86_400
 RESIDENTS = 300
 BUILDINGS = 6
 DOORS = ("main-gate", "side-door")
+INNER_DOORS = ("office", "archive-outer", "archive-inner")  # for a few of the staff
+VISITORS = 12
 SITE_ZONE = ZoneInfo("Asia/Shanghai")
 
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余"
@@ -52,6 +57,9 @@ class Tech(StrEnum):
     WIEGAND_34 = "wiegand-34"
 
 
+# The accountant's; a scenario that types them writes them out.
+PIN, DURESS_PIN = "471108", "471109"
+
 BITS = {Tech.EM4100: 40, Tech.WIEGAND_26: 26, Tech.WIEGAND_34: 34}
 
 
@@ -80,6 +88,7 @@ class Issued:
     status: str = "active"
     valid_from: int | None = None
     valid_until: int | None = None
+    uses: int | None = None  # how often it opens in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,9 @@ class Someone:
     phone: str = field(repr=False)
     levels: tuple[str, ...]
     issued: tuple[Issued, ...]
+    pin: str = field(default="", repr=False)
+    duress_pin: str = field(default="", repr=False)
+    watch: str = field(default="", repr=False)
 
     def card_for(self, bits: Sequence[int]) -> Card:
         """The newest card of one of these lengths. Raises KeyError where there is none."""
@@ -112,12 +124,14 @@ class Compound:
     special: dict[str, Someone]
     strangers: tuple[Card, ...]  # cards that are nobody's
     doors: tuple[str, ...]
+    visitors: tuple[Someone, ...] = ()  # each with a pass for one opening
 
     @property
     def residents(self) -> tuple[Someone, ...]:
         """Those whose cards simply work, without the special characters and the staff."""
         named = {someone.id for someone in self.special.values()}
-        return tuple(p for p in self.people if p.role != "staff" and p.id not in named)
+        away = {"staff", "visitor"}
+        return tuple(p for p in self.people if p.role not in away and p.id not in named)
 
     def off_duty_cleaner(self, now_ms: int) -> Someone:
         """The cleaner whose shift is farthest away at that moment (at least eight hours)."""
@@ -140,8 +154,10 @@ def make_compound(seed: int, today: date, doors: Sequence[str] = DOORS) -> Compo
     guards = tuple(maker.staff(f"guard-{n}", "保安", ("guards",)) for n in range(1, 5))
     strangers = tuple(maker.card(tech) for tech in Tech for _ in range(4))
     clerk = maker.staff("office-1", "物业", ("office",))
-    people = (*residents, *special.values(), *guards, clerk)
-    return Compound(people, special, strangers, tuple(doors))
+    special |= maker.named()
+    visitors = tuple(maker.visitor(n) for n in range(1, VISITORS + 1))
+    people = (*residents, *special.values(), *guards, clerk, *visitors)
+    return Compound(people, special, strangers, tuple(doors), visitors)
 
 
 class _Maker:
@@ -205,6 +221,25 @@ class _Maker:
             cast[shift] = self.staff(shift, SHIFT_NAMES[shift], (shift,))
         return cast
 
+    def named(self) -> dict[str, Someone]:
+        """More of them: who is known to the rules for something else than a card's state."""
+        keys = ("keyholders",)
+        accountant = self.staff("accountant", "财务", keys)
+        watched = self._resident("p-304", "冯国栋", "tenant", ("4", "2", "1101"))
+        return {
+            "accountant": replace(accountant, pin=PIN, duress_pin=DURESS_PIN),
+            "archivist": self.staff("archivist", "档案", keys),
+            "trainee": self.staff("trainee", "档案", keys),
+            "watched": replace(watched, watch="请联系物业值班室"),
+            "lender": self._resident("p-305", "高子涵", "family", ("1", "1", "302")),
+        }
+
+    def visitor(self, number: int) -> Someone:
+        name = self._rng.choice(SURNAMES) + self._given()
+        issued = (Issued(self.card(Tech.EM4100), uses=1),)
+        who = (f"visitor-{number}", name, "visitor", "访客", "", "", self._new_phone())
+        return Someone(*who, ("residents",), issued)
+
     def staff(self, person_id: str, place: str, levels: tuple[str, ...]) -> Someone:
         name = self._rng.choice(SURNAMES) + self._given()
         issued = (Issued(self.card(Tech.EM4100)), Issued(self.card(Tech.WIEGAND_26)))
@@ -241,9 +276,10 @@ def with_parity(payload: int, payload_bits: int) -> int:
 # ------------------------------------------------------------------------ whitelist records
 
 
-def records(compound: Compound) -> list[Record]:
-    """The whole list in the order that docs/reference/mqtt.md asks for."""
-    people = [person_record(someone) for someone in compound.people]
+def records(compound: Compound, pin_key: bytes | None = None) -> list[Record]:
+    """The whole list in the order that docs/reference/mqtt.md asks for; without the site's key for
+    PINs nobody has one."""
+    people = [person_record(someone, pin_key) for someone in compound.people]
     cards = [
         credential_record(someone.id, issued)
         for someone in compound.people
@@ -253,7 +289,12 @@ def records(compound: Compound) -> list[Record]:
     return [*rules, *people, *cards]
 
 
-def person_record(someone: Someone) -> Record:
+def person_record(someone: Someone, pin_key: bytes | None = None) -> Record:
+    optional = {"watch": someone.watch} if someone.watch else {}
+    if pin_key is not None:
+        pins = {"pin": someone.pin, "duress_pin": someone.duress_pin}
+        who = PersonId(someone.id)
+        optional |= {key: person_pin(pin_key, who, pin) for key, pin in pins.items() if pin}
     return {
         "t": "person",
         "id": someone.id,
@@ -265,10 +306,12 @@ def person_record(someone: Someone) -> Record:
         "phone": someone.phone,
         "photo": "",
         "levels": list(someone.levels),
+        **optional,
     }
 
 
 def credential_record(person_id: str, issued: Issued) -> Record:
+    optional = {} if issued.uses is None else {"uses": issued.uses}
     return {
         "t": "credential",
         "kind": "card",
@@ -278,6 +321,7 @@ def credential_record(person_id: str, issued: Issued) -> Record:
         "status": issued.status,
         "valid_from": issued.valid_from,
         "valid_until": issued.valid_until,
+        **optional,
     }
 
 
@@ -356,19 +400,26 @@ def _schedule(
 
 
 def groups(doors: Sequence[str]) -> list[Record]:
-    """One: all doors."""
-    return [{"t": "group", "id": "entrances", "name": "小区出入口", "doors": list(doors)}]
+    """The entrances, and the rooms that are not for everybody."""
+    inner = {"t": "group", "id": "inner-rooms", "name": "内部房间", "doors": list(INNER_DOORS)}
+    entrances = {"t": "group", "id": "entrances", "name": "小区出入口", "doors": list(doors)}
+    return [entrances, inner]
 
 
 def levels() -> list[Record]:
-    """Residents and guards at all hours, office and cleaners in their own, through all doors."""
+    """Residents and guards at all hours, office and cleaners in their own, through all entrances;
+    and who has keys to the inner rooms."""
     named = {"residents": ("住户", "always"), "guards": ("保安", "always")}
     named |= {"office": ("物业", "office")}
     named |= {shift: (SHIFT_NAMES[shift], shift) for shift in SHIFTS}
     through = {"doors": [], "groups": ["entrances"]}
+    keyholders = {"name": "内部房间", "doors": [], "groups": ["inner-rooms"], "schedule": "always"}
     return [
-        {"t": "level", "id": level, "name": name, **through, "schedule": schedule}
-        for level, (name, schedule) in named.items()
+        *(
+            {"t": "level", "id": level, "name": name, **through, "schedule": schedule}
+            for level, (name, schedule) in named.items()
+        ),
+        {"t": "level", "id": "keyholders", **keyholders},
     ]
 
 

@@ -30,7 +30,7 @@ from simulators.broker import WAYS
 from simulators.central_signing import write_private
 from simulators.compound import SITE_ZONE
 from simulators.control import ControlClient
-from simulators.demo_layout import READERS, Layout
+from simulators.demo_layout import BOARDS, READERS, Layout
 from simulators.demo_process import Command, Process, ProcessFailed
 from simulators.demo_reckoning import DENIED, GRANTED, Centre, Reckoning, read_taps, reckon
 from simulators.demo_table import Event, Screen, make_screen, summary
@@ -45,6 +45,7 @@ T_LIST_S = 30.0  # from the gateway's start until it has applied the residents' 
 T_DRAIN_S = 30.0  # at the end, until all that happened is at the centre
 QUIET_S = 1.5  # nothing new at the centre for so long: it has all
 PAGE = 200
+PIN_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,10 @@ class Demo:
         layout, options = self._layout, self._options
         passwords = make_operators(layout.operators)
         write_private(layout.no_password, b"none\n")
+        write_private(layout.pin_key, secrets.token_hex(PIN_KEY_BYTES).encode())
         command = layout.broker(options.broker, options.broker_way, options.cache)
         broker, camera, *_ = await self._start(
-            command, layout.camera(), layout.board(), *map(layout.reader, READERS)
+            *(command, layout.camera()), *map(layout.board, BOARDS), *map(layout.reader, READERS)
         )
         if broker["notice"]:
             self._screen.step(f"*** {broker['notice']} ***")
@@ -156,7 +158,7 @@ class Demo:
         )
         sockets = {p.name: str(self._layout.control(p.name)) for p in self._running}
         told = {"console": console, "operators": passwords, "control": sockets}
-        write_private(self._layout.run / "demo.json", json.dumps(told, indent=2).encode())
+        write_private(self._layout.told, json.dumps(told, indent=2).encode())
 
     # ------------------------------------------------------------------------------- play
 

@@ -13,11 +13,26 @@ from simulators.demo_process import Command
 
 SITE, GATEWAY = "demo", "gate-1"  # as in config/demo.toml
 BOARD_BAUD = 38400
-READERS = {"main-gate-in": "rdm6300", "side-door-in": "wiegand-hex"}
-DOORS = (
-    "relay=1,contact=1,exit=2,name=main-gate",
-    "relay=2,contact=3,exit=4,name=side-door",
-)
+READERS = {
+    "main-gate-in": ("--kind", "rdm6300"),
+    "main-gate-out": ("--kind", "rdm6300"),
+    "side-door-in": ("--kind", "wiegand-hex"),
+    "office-in": ("--kind", "wiegand-hex", "--keypad", "4"),
+    "archive-outer-in": ("--kind", "wiegand-hex"),
+    "archive-inner-in": ("--kind", "wiegand-hex"),
+}
+BOARDS = {
+    "board-1": (
+        *("--door", "relay=1,contact=1,exit=2,name=main-gate"),
+        *("--door", "relay=2,contact=3,exit=4,name=side-door"),
+        *("--door", "relay=3,contact=5,exit=6,name=office"),
+        *("--input", "name=fire,terminal=8,normal=active"),
+    ),
+    "board-2": (
+        *("--door", "relay=1,contact=1,exit=2,name=archive-outer"),
+        *("--door", "relay=2,contact=3,exit=4,name=archive-inner"),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,16 @@ class Layout:
         return self.run / "operators.toml"
 
     @property
+    def pin_key(self) -> Path:
+        """The site's key for PINs, which the centre and the gateway share."""
+        return self.run / "pin.key"
+
+    @property
+    def told(self) -> Path:
+        """Where the console is, and the passwords: for whoever plays a guard."""
+        return self.run / "demo.json"
+
+    @property
     def centre(self) -> Path:
         return self.run / "central"
 
@@ -64,13 +89,11 @@ class Layout:
         return self._simulator("broker", "broker", [*where, *chosen, *whom], ready_s=180)
 
     def reader(self, name: str) -> Command:
-        kind = READERS[name]
-        return self._simulator(name, "reader", ["--kind", kind, "--link", str(self.line(name))])
+        return self._simulator(name, "reader", [*READERS[name], "--link", str(self.line(name))])
 
-    def board(self) -> Command:
-        doors = [part for door in DOORS for part in ("--door", door)]
-        more = ["--link", str(self.line("board-1")), "--baud", str(BOARD_BAUD), *doors]
-        return self._simulator("board-1", "relay-board", more)
+    def board(self, name: str) -> Command:
+        more = ["--link", str(self.line(name)), "--baud", str(BOARD_BAUD), *BOARDS[name]]
+        return self._simulator(name, "relay-board", more)
 
     def camera(self) -> Command:
         return self._simulator("cam-gate", "camera", ["--port", "0"])
@@ -78,6 +101,7 @@ class Layout:
     def central(self, broker: Mapping[str, Any]) -> Command:
         more = ["--directory", str(self.centre), "--host", broker["host"]]
         more += ["--port", str(broker["port"]), "--site", SITE, "--seed", str(self.seed)]
+        more += ["--pin-key-file", str(self.pin_key)]
         if "centre" in broker["passwords"]:
             more += ["--username", "centre", "--password-file", broker["passwords"]["centre"]]
         if not broker["durable"]:
@@ -89,8 +113,10 @@ class Layout:
         more += ["--seconds", str(seconds)] if seconds else []
         for name in READERS:
             more += ["--reader", f"{name}={self.control(name)}"]
-        more += ["--board", str(self.control("board-1")), "--record", str(self.taps)]
-        more += ["--central", str(self.control("central"))]
+        for name in BOARDS:
+            more += ["--board", f"{name}={self.control(name)}"]
+        more += ["--record", str(self.taps)]
+        more += ["--central", str(self.control("central")), "--guard", str(self.told)]
         return self._simulator("scenario", "scenario", more, control=False)
 
     def gatewayd(self, settings: Sequence[str]) -> Command:
@@ -107,10 +133,11 @@ class Layout:
     ) -> list[str]:
         """What differs from run to run, as --set takes it."""
         ports = {f"reader.{name}.port": self.line(name) for name in READERS}
+        ports |= {f"controller.{name}.port": self.line(name) for name in BOARDS}
         values: dict[str, object] = {
+            "site.pin_key_file": self.pin_key,
             "storage.directory": self.state,
             **ports,
-            "controller.board-1.port": self.line("board-1"),
             "camera.cam-gate.url": camera["url"],
             "link.host": broker["host"],
             "link.port": broker["port"],

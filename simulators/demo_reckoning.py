@@ -47,6 +47,14 @@ class Centre:
 
 
 @dataclass(frozen=True, slots=True)
+class Lockdown:
+    """One order of the centre: how many locks, and when the last was locked after its coming."""
+
+    doors: int
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reckoning:
     """The figures of the summary; `faults` empty means that every tap is accounted for."""
 
@@ -57,11 +65,14 @@ class Reckoning:
     acknowledged: int
     unexpected: int
     pictures: int
+    denials: dict[str, int]  # by their reason
     alarms: dict[str, int]
     open_alarms: int
     events: int
     repeats: int
     latency_ms: float | None  # median, from the tap's last byte to the lock's release
+    lockdowns: tuple[Lockdown, ...]
+    fires: tuple[int, int]  # detected, and reset by a person
     faults: tuple[str, ...]
 
     @property
@@ -117,11 +128,14 @@ def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
         ),
         unexpected=sum(decided_as(event) != tap.expect for tap, event in pairs),
         pictures=kinds["picture.stored"],
+        denials=dict(Counter(e["data"]["reason"] for e in decisions if e["kind"] == DENIED)),
         alarms=dict(Counter(data["alarm"] for data in raised)),
         open_alarms=len(_active_alarms(centre.events)),
         events=len(centre.events),
         repeats=centre.repeats,
         latency_ms=median(waits_ms) if waits_ms else None,
+        lockdowns=tuple(_lockdowns(centre.events)),
+        fires=(kinds["fire.detected"], kinds["fire.reset"]),
         faults=tuple(_faults(taps, decisions, centre)),
     )
 
@@ -133,6 +147,18 @@ def _released(events: Sequence[Event]) -> dict[tuple[str, int], int]:
         for event in events
         if event["kind"] == OUTCOME and event["data"]["outcome"] == "unlocked"
     }
+
+
+def _lockdowns(events: Sequence[Event]) -> Iterable[Lockdown]:
+    """A door's change of mode is stamped once its lock has confirmed."""
+    changes = [e for e in events if e["kind"] == "door.mode_changed"]
+    for order in events:
+        if order["kind"] != "command.accepted" or order["data"]["action"] != "lockdown":
+            continue
+        caused = [e for e in changes if e["data"]["cause"]["ref"] == order["data"]["command_id"]]
+        if caused:
+            last_ns = max(change["stamp"]["mono_ns"] for change in caused)
+            yield Lockdown(len(caused), (last_ns - order["stamp"]["mono_ns"]) / NS_PER_MS)
 
 
 def shown_as(kind: str, masked: str) -> str:

@@ -23,7 +23,11 @@ from simulators.demo_reckoning import Reckoning, decided_on
 Event = dict[str, Any]
 
 ROWS = 16  # events on the screen at once
-QUIET = {"access.outcome", "picture.stored", "door.unlocked", "door.locked"}  # counted, not listed
+# Counted, not listed: they say again what another line says.
+QUIET = {
+    *("access.outcome", "area.passed", "picture.stored", "door.unlocked", "door.locked"),
+    *("door.mode_ordered", "command.done", "operator.logged_in"),
+}
 STYLES = {
     "access.granted": "green",
     "access.denied": "yellow",
@@ -31,15 +35,41 @@ STYLES = {
     "alarm.repeated": "red",
     "alarm.cleared": "cyan",
     "door.held_warning": "magenta",
+    "fire.detected": "bold red",
+    "fire.reset": "cyan",
+    "door.mode_changed": "magenta",
 }
 
 
 def said(event: Event) -> str:
     """The event in a few words, with the ids that matter."""
     data: Mapping[str, Any] = event["data"]
-    match event["kind"]:
+    kind = str(event["kind"])
+    return _of_an_order(kind, data) or _of_people(event, kind, data)
+
+
+def _of_an_order(kind: str, data: Mapping[str, Any]) -> str:
+    """Who ordered what, and what a door came to; empty for other events."""
+    match kind:
+        case "door.mode_changed":
+            return f"mode     {data['mode']}, on the word of {data['cause']['kind']}"
+        case "fire.detected":
+            return f"FIRE     frees {', '.join(data['doors']) or 'no door'}"
+        case "fire.reset":
+            return f"fire     reset by {data['cause']['ref']}"
+        case "command.accepted":
+            return f"centre   orders {data['action']}"
+        case "operator.ordered":
+            return f"operator {data['operator']} orders {data['action']}"
+        case _:
+            return ""
+
+
+def _of_people(event: Event, kind: str, data: Mapping[str, Any]) -> str:
+    match kind:
         case "access.granted":
-            return f"granted  {data['place'] or data['person_id']}  {decided_on(event)}"
+            silent = "  UNDER DURESS" if data.get("duress") else ""
+            return f"granted  {data['place'] or data['person_id']}  {decided_on(event)}{silent}"
         case "access.denied":
             place = data.get("place") or data.get("person_id") or "nobody's"
             return f"denied   {place}  {decided_on(event)}: {data['reason']}"
@@ -55,8 +85,8 @@ def said(event: Event) -> str:
             return f"ALARM    {data['alarm']} again, {data['repeats']} times by now"
         case "alarm.cleared":
             return "alarm over"
-        case kind:
-            return str(kind).partition(".")[2].replace("_", " ")
+        case _:
+            return kind.partition(".")[2].replace("_", " ")
 
 
 def clock_text(event: Event) -> str:
@@ -175,16 +205,20 @@ def make_screen() -> Screen:
 def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str]) -> str:
     """The figures at the end, and the verdict."""
     r = reckoning
-    alarms = ", ".join(f"{kind} {count}" for kind, count in sorted(r.alarms.items())) or "none"
+    alarms, denials = _counted(r.alarms), _counted(r.denials)
+    lockdowns = "; ".join(f"{each.doors} doors in {each.took_ms:.0f} ms" for each in r.lockdowns)
     latency = "no lock was released" if r.latency_ms is None else f"{r.latency_ms:.1f} ms (median)"
     rows = [
         ("taps sent", str(r.sent)),
         ("decided", f"{r.decided} (granted {r.granted}, denied {r.denied})"),
+        ("denied for", denials),
         ("opened", str(r.opened)),
         ("journaled", str(journaled)),
         ("acknowledged by the centre", str(r.acknowledged)),
         ("pictures kept", f"{r.pictures} announced, {files} files"),
         ("alarms", f"{alarms}; still active: {r.open_alarms}"),
+        ("fires", f"{r.fires[0]}, {r.fires[1]} of them reset by a person"),
+        ("lockdown, order to last lock", lockdowns or "none was ordered"),
         ("card's last byte to open lock", latency),
         ("decided as the scenario says", f"{r.sent - r.unexpected} of {r.sent}"),
         ("events at the centre", f"{r.events}, {r.repeats} of them came more than once"),
@@ -195,3 +229,7 @@ def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str
     else:
         lines += ["", "Every tap that was sent is at the centre, exactly once."]
     return "\n".join(lines)
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())) or "none"

@@ -11,12 +11,14 @@ import contextlib
 import itertools
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from gatewayd.clock import SystemClock
 from gatewayd.domain.ports import Clock
 from simulators.compound import Compound, make_compound, utc_today
 from simulators.control import ControlClient
+from simulators.guard import Guard
 from simulators.scenario_file import HERE, Scenario, ScenarioError, load_scenario
 from simulators.scenario_plan import Plan, Telling, make_plan
 from simulators.scenario_player import Played, Player, Stage
@@ -36,8 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reader", action="append", required=True, type=_named, metavar="ID=SOCKET"
     )
-    parser.add_argument("--board", type=Path, required=True, help="the relay board's socket")
+    parser.add_argument(
+        "--board",
+        action="append",
+        required=True,
+        type=_board,
+        metavar="[ID=]SOCKET",
+        help="a relay board's socket; the first has the inputs, and the doors that name no board",
+    )
     parser.add_argument("--central", type=Path, help="the centre's socket, where it gives orders")
+    parser.add_argument("--guard", type=Path, help="JSON: the console and who resets a fire there")
     parser.add_argument("--record", type=Path, required=True, help="JSON Lines: cards and codes")
     parser.add_argument("--plan", action="store_true", help="print the plan and touch nothing")
 
@@ -56,6 +66,10 @@ def _named(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def _board(text: str) -> tuple[str, Path]:
+    return _named(text) if "=" in text else ("", Path(text))
+
+
 async def run(args: argparse.Namespace) -> int:
     """With --seconds once; without, hour after hour until cancelled."""
     scenario = load_scenario(args.file)
@@ -64,9 +78,14 @@ async def run(args: argparse.Namespace) -> int:
     if args.plan:
         _print_plan(make_plan(scenario, compound, _telling(args, clock, scenario, 0)))
         return 0
-    missing = {door.reader for door in scenario.door} - dict(args.reader).keys()
-    if missing:
-        raise ValueError(f"--reader is missing for {', '.join(sorted(missing))}: write ID=SOCKET")
+    needed = {reader for door in scenario.door for reader in door.readers}
+    boards = {door.board for door in scenario.door} - {""}
+    for what, missing in (
+        ("--reader", needed - dict(args.reader).keys()),
+        ("--board", boards - dict(args.board).keys()),
+    ):
+        if missing:
+            raise ValueError(f"{what} is missing for {', '.join(sorted(missing))}: write ID=SOCKET")
     async with contextlib.AsyncExitStack() as stack:
         stage = await _stage(args, scenario, stack)
         await check_stage(args.file, scenario, stage)
@@ -86,11 +105,16 @@ async def _stage(
     async def client(path: Path) -> ControlClient:
         return await stack.enter_async_context(ControlClient(path))
 
+    first, boards = args.board[0][1], dict(args.board)
     return Stage(
         readers={name: await client(path) for name, path in dict(args.reader).items()},
-        boards={door.id: await client(args.board) for door in scenario.door},
-        inputs=await client(args.board),
+        boards={
+            door.id: await client(boards[door.board] if door.board else first)
+            for door in scenario.door
+        },
+        inputs=await client(first),
         centre=await client(args.central) if args.central else None,
+        guard=Guard.from_file(args.guard) if args.guard else None,
     )
 
 
@@ -113,6 +137,8 @@ async def check_stage(path: Path, scenario: Scenario, stage: Stage) -> None:
             faults.append(f"{key}.input: the relay board has no {scene.input!r} ({known}): {how}")
         if scene.order and stage.centre is None:
             faults.append(f"{key}.order: needs the centre: add --central SOCKET")
+        if scene.act == "reset" and stage.guard is None:
+            faults.append(f"{key}: needs a guard who resets: add --guard FILE")
     if faults:
         raise ScenarioError("\n".join(faults))
 
@@ -120,8 +146,11 @@ async def check_stage(path: Path, scenario: Scenario, stage: Stage) -> None:
 async def _tell(
     player: Player, scenario: Scenario, compound: Compound, args: argparse.Namespace, clock: Clock
 ) -> None:
+    inside: tuple[str, ...] = ()
     for hour in itertools.count():
-        plan = make_plan(scenario, compound, _telling(args, clock, scenario, hour))
+        telling = replace(_telling(args, clock, scenario, hour), inside=inside)
+        plan = make_plan(scenario, compound, telling)
+        inside = plan.inside
         about = {"scenario": scenario.name, "seconds": plan.length_s, "taps": plan.taps}
         print("ready " + json.dumps({**about, "left_out": plan.left_out}), flush=True)
         await player.play(plan)

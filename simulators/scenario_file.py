@@ -13,9 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 HERE = Path(__file__).parent / "scenarios"
 
-Act = Literal["enter", "leave", "refused", "held", "forced", "pin", "input", "order"]
-CARD_ACTS = ("enter", "refused", "held")
-WHO = ("resident", "guard", "expired", "suspended", "lost", "unknown", "cleaner-off-duty")
+Act = Literal[
+    "enter", "leave", "refused", "held", "through", "forced", "pin", "input", "order", "reset"
+]
+CARD_ACTS = ("enter", "refused", "held", "through")
+WHO = (
+    *("resident", "guard", "expired", "suspended", "lost", "unknown", "cleaner-off-duty"),
+    *("visitor", "watched", "lender", "accountant", "archivist", "trainee"),
+)
 Order = Literal["lockdown", "lift_lockdown", "open"]
 
 # What an act needs beside `at_s`, and what it may have.
@@ -26,15 +31,19 @@ KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         ("refused", "door expect", "who pin"),
         ("held", "door expect open_s", "who pin"),
         ("pin", "door code expect", "open_s"),
-        ("leave", "door", "open_s"),
+        ("through", "door then then_expect", "who"),
+        ("leave", "door", "open_s who expect"),
         ("forced", "door open_s", ""),
         ("input", "input open_s", "door"),
         ("order", "order", "door"),
+        ("reset", "", ""),
     )
 }
 WHAT_FOR = {
     "door": "the id of one of the [[door]] tables",
     "expect": "the decision, 'granted' or the reason of the denial",
+    "then": "the id of the [[door]] behind it",
+    "then_expect": "the decision at that door, 'granted' or the reason of the denial",
     "open_s": "how long the door stays open, or the input lasts",
     "code": "the digits to type",
     "input": "its name at the relay board's --input",
@@ -71,7 +80,13 @@ class ScenarioDoor(_Table):
     reader: str
     bits: tuple[int, ...]
     board_door: int = Field(ge=1)
-    share: float = Field(default=1, gt=0)
+    board: str = ""
+    share: float = Field(default=1, ge=0)
+    exit_reader: str = ""
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        return (self.reader, self.exit_reader) if self.exit_reader else (self.reader,)
 
 
 class Crowd(_Table):
@@ -92,6 +107,9 @@ class Scene(_Table):
     code: Digits | None = Field(default=None, repr=False)
     input: str = ""
     order: Order | None = None
+    then: str = ""
+    then_expect: str = ""
+    part: str = ""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -101,7 +119,7 @@ class Scene(_Table):
             needs |= {"door"}
         for key in sorted(needs - given):
             raise ValueError(f"act '{self.act}' needs {key}: {WHAT_FOR[key]}")
-        for key in sorted(given - needs - may - {"at_s", "act"}):
+        for key in sorted(given - needs - may - {"at_s", "act", "part"}):
             known = ", ".join(sorted(needs | may))
             raise ValueError(f"act '{self.act}' has no {key}: take it out; it has {known}")
         return self
@@ -109,7 +127,7 @@ class Scene(_Table):
     @property
     def what(self) -> str:
         """Who comes, or what happens, in a word for the plan; never digits."""
-        if self.act in CARD_ACTS:
+        if self.act in CARD_ACTS or (self.act == "leave" and self.expect):
             return str(self.who)
         return self.input or self.order or ("a code" if self.act == "pin" else "somebody")
 
@@ -128,9 +146,16 @@ class Scenario(_Table):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         known = [door.id for door in self.door]
+        if not any(door.share for door in self.door):
+            raise ValueError("no door has a share of the crowd: give one a share above 0")
+        mute = {door.id for door in self.door if not door.exit_reader}
         for scene in self.scene:
-            if scene.door and scene.door not in known:
-                raise ValueError(f"a scene names door '{scene.door}'; known: {', '.join(known)}")
+            for named in {scene.door, scene.then} - {"", *known}:
+                raise ValueError(f"a scene names door '{named}'; known: {', '.join(known)}")
+            if scene.act == "leave" and scene.expect and scene.door in mute:
+                raise ValueError(
+                    f"a scene leaves by card at '{scene.door}', which has no exit_reader"
+                )
             if scene.at_s > self.length_s:
                 raise ValueError(f"a scene at {scene.at_s:g} s is after length_s")
         return self

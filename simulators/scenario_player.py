@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from gatewayd.clock import SystemClock
 from gatewayd.domain.ports import Clock
 from simulators.control import ControlClient
+from simulators.guard import Guard
 from simulators.scenario_file import Scenario, ScenarioDoor
 from simulators.scenario_plan import Plan, Step, stays_out
 
@@ -30,7 +31,7 @@ LISTEN_NS = NS_PER_S // 10  # how late a player may notice `stop`
 @dataclass(frozen=True, slots=True)
 class Stage:
     """The control clients: readers by their id, the relay board once for each door and once for
-    its other inputs, and the centre where the scenario gives orders.
+    its other inputs, the centre where the scenario gives orders, and the guard where one resets.
 
     A connection serves in order, so each door's people have their own.
     """
@@ -39,6 +40,7 @@ class Stage:
     boards: Mapping[str, ControlClient]
     inputs: ControlClient
     centre: ControlClient | None = None
+    guard: Guard | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +56,11 @@ class Played:
     inputs: int = 0  # what happened at the board's named inputs
     orders: int = 0
     orders_failed: int = 0  # not reported as done within T_ORDER_S
+    resets: int = 0  # of a fire, by the guard
+
+
+def _reader(door: ScenarioDoor, step: Step) -> str:
+    return door.exit_reader if step.act == "leave" else door.reader
 
 
 class Player:
@@ -111,6 +118,8 @@ class Player:
                 await self._happen(step)
             case "order":
                 await self._order(step)
+            case "reset":
+                await self._reset()
             case _:
                 await self._act_at(self._doors[step.door], step)
 
@@ -119,8 +128,10 @@ class Player:
             case "forced":
                 await self._force(door, step.open_s)
             case "leave":
-                await self._press_exit(door)
+                await (self._tap(door, step) if step.shows_card else self._press_exit(door))
                 await self._go_through(door, step.open_s)
+            case "through":
+                await self._through(door, self._doors[step.then], step)
             case "refused":
                 await self._tap(door, step)
             case "pin":
@@ -137,8 +148,8 @@ class Player:
         """Show the card, type its PIN, and write down that it was shown: the last four digits."""
         card = step.card
         assert card is not None  # noqa: S101  # the planner deals one to each tapping step
-        hold_s = self._scenario.pace.hold_s
-        sent = await self._stage.readers[door.reader].ask(
+        hold_s, reader = self._scenario.pace.hold_s, _reader(door, step)
+        sent = await self._stage.readers[reader].ask(
             {"do": "present", "bits": card.bits, "value": card.value, "hold_s": hold_s}
         )
         if not sent["sent"]:
@@ -166,7 +177,7 @@ class Player:
     def _write(self, door: ScenarioDoor, step: Step, sent_ns: int, **shown: str | int) -> None:
         """One line for each decision that must follow."""
         self.played.taps += 1
-        tap = {"n": next(self._taps), "reader": door.reader, **shown}
+        tap = {"n": next(self._taps), "reader": _reader(door, step), **shown}
         tap |= {"sent_ns": sent_ns, "expect": step.expect}
         self._record.write(json.dumps(tap, ensure_ascii=False) + "\n")
         self._record.flush()
@@ -179,7 +190,12 @@ class Player:
             {"do": "press_exit", "door": door.board_door, "hold_s": EXIT_HOLD_S}
         )
 
-    async def _go_through(self, door: ScenarioDoor, open_s: float) -> None:
+    async def _go_through(
+        self,
+        door: ScenarioDoor,
+        open_s: float,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Open the door once its lock is released, and close it behind; else go away."""
         pace = self._scenario.pace
         deadline_ns = self._clock.monotonic_ns() + round(pace.patience_s * NS_PER_S)
@@ -194,8 +210,25 @@ class Player:
             self.played.waited_in_vain += 1
             return
         self.played.passed += 1
+        if meanwhile is not None:
+            await self._pause(self._scenario.pace.settle_s)
+            await meanwhile()
         await self._pause(open_s)
         await self._leaf(door, "close")
+
+    async def _through(self, first: ScenarioDoor, second: ScenarioDoor, step: Step) -> None:
+        """The two doors of a mantrap. Who is in order lets the first close before the card is shown
+        at the second; who is not holds the first open meanwhile, and goes back out of it."""
+        then = replace(step, act="enter", door=step.then, expect=step.then_expect)
+        await self._tap(first, step)
+        if step.then_expect == "interlocked":
+            await self._go_through(first, step.open_s, meanwhile=lambda: self._tap(second, then))
+            return
+        await self._go_through(first, step.open_s)
+        await self._pause(self._scenario.pace.settle_s)
+        await self._tap(second, then)
+        if step.then_expect == "granted":
+            await self._go_through(second, step.open_s)
 
     async def _released(self, door: ScenarioDoor) -> bool:
         status = await self._stage.boards[door.id].ask({"do": "status"})
@@ -242,6 +275,12 @@ class Player:
         )
         self.played.orders += 1
         self.played.orders_failed += told["outcome"] != "done"
+        await self._pause(self._scenario.pace.settle_s)
+
+    async def _reset(self) -> None:
+        """A guard ends the fire at the console."""
+        assert self._stage.guard is not None  # noqa: S101  # `check_stage` asked for one
+        self.played.resets += await self._stage.guard.reset_fire(self._scenario.name)
         await self._pause(self._scenario.pace.settle_s)
 
     # ---------------------------------------------------------------------------------- time

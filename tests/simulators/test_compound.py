@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.domain.model import LevelId, ScheduleId
+from gatewayd.domain.model import LevelId, PersonId, ScheduleId
+from gatewayd.domain.pin import person_pin
 from gatewayd.domain.schedule import is_open
 from gatewayd.store.whitelist import WhitelistStore
 from simulators.compound import (
+    INNER_DOORS,
     SITE_ZONE,
     Card,
     Tech,
@@ -88,6 +90,25 @@ def test_the_special_characters_are_what_they_are_called() -> None:
     assert datetime.fromtimestamp(ended, UTC).date() < TODAY
     assert {issued.status for issued in special["lost"].issued} == {"lost"}
     assert {issued.status for issued in special["suspended"].issued} == {"suspended"}
+    assert special["watched"].watch
+
+
+def test_pins_are_given_out_only_under_the_sites_key_and_digits_never() -> None:
+    compound, key = make_compound(1, TODAY), b"a key of the site"
+    assert not any("pin" in record for record in records(compound))
+    [accountant] = [record for record in records(compound, key) if "pin" in record]
+    someone = compound.special["accountant"]
+    person = PersonId(someone.id)
+    assert accountant["pin"] == person_pin(key, person, someone.pin)
+    assert accountant["duress_pin"] == person_pin(key, person, someone.duress_pin)
+    assert someone.pin not in repr(someone)
+
+
+def test_a_visitors_pass_is_for_one_opening_and_nobody_of_the_crowd_has_one() -> None:
+    compound = make_compound(1, TODAY)
+    limited = {r["person"] for r in records(compound) if r["t"] == "credential" and "uses" in r}
+    assert limited == {visitor.id for visitor in compound.visitors}
+    assert limited.isdisjoint(person.id for person in compound.residents)
 
 
 @pytest.mark.parametrize("hour", range(24))
@@ -153,4 +174,5 @@ async def test_the_gateways_own_whitelist_takes_the_list_and_keeps_the_hours(
     local = datetime.fromisoformat(at).replace(tzinfo=SITE_ZONE)
     assert is_open(store.schedules()[ScheduleId(schedule)], store.calendars(), local) is open_
     assert {*store.levels()[LevelId("office")].door_ids} == {"main-gate", "side-door"}
+    assert {*store.levels()[LevelId("keyholders")].door_ids} == set(INNER_DOORS)
     store.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from simulators.demo_reckoning import Centre, SentTap, read_taps, reckon
+from simulators.demo_reckoning import Centre, Lockdown, SentTap, read_taps, reckon
 from simulators.demo_table import LiveScreen, PlainScreen, clock_text, make_screen, said, summary
 
 READER = "main-gate-in"
@@ -125,6 +125,22 @@ def test_the_figures_are_counted_from_the_events() -> None:
     assert found.latency_ms == 3.0  # sent at 1 ms, released at 4 ms
 
 
+def test_denials_fires_and_the_time_of_a_lockdown_are_told() -> None:
+    order = event(1, "command.accepted", action="lockdown", command_id="c-1")
+    lifted = event(2, "command.accepted", action="lift_lockdown", command_id="c-2")
+    by = {"kind": "centre", "ref": "c-1"}
+    shut = [event(seq, "door.mode_changed", mode="LockedDown", cause=by) for seq in (3, 7)]
+    other = event(9, "door.mode_changed", mode="Locked", cause={"kind": "centre", "ref": "c-2"})
+    fires = event(10, "fire.detected", doors=["a"]), event(11, "fire.reset")
+    denied = decided(12, "AAAA", reason="interlocked")
+    found = reckon([], centre(order, lifted, *shut, other, *fires, denied))
+    assert (found.lockdowns, found.fires) == ((Lockdown(doors=2, took_ms=6.0),), (1, 1))
+    assert found.denials == {"interlocked": 1}
+    told = summary(found, 1, 0, [])
+    for text in ("2 doors in 6 ms", "interlocked 1", "1, 1 of them reset by a person"):
+        assert text in told
+
+
 def test_without_a_tap_there_is_nothing_to_complain_of(tmp_path: Path) -> None:
     assert read_taps(tmp_path / "none.jsonl") == []
     found = reckon([], centre())
@@ -144,6 +160,17 @@ EVENTS = [
     (event(8, "alarm.repeated", alarm="door_held", repeats=3), "ALARM    door_held again, 3"),
     (event(8, "alarm.cleared"), "alarm over"),
     (event(9, "door.exit_requested"), "exit requested"),
+    (
+        event(10, "door.mode_changed", mode="LockedDown", cause={"kind": "centre"}),
+        "LockedDown, on the word of centre",
+    ),
+    (event(11, "fire.detected", doors=["side-door"]), "FIRE     frees side-door"),
+    (event(12, "fire.reset", cause={"ref": "leader"}), "fire     reset by leader"),
+    (event(13, "command.accepted", action="lockdown"), "centre   orders lockdown"),
+    (
+        event(14, "operator.ordered", operator="leader", action="fire_reset"),
+        "operator leader orders fire_reset",
+    ),
 ]
 
 

@@ -6,8 +6,11 @@ import argparse
 import asyncio
 import io
 import json
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 from simulators import scenario
 from simulators.compound import make_compound
 from simulators.control import obey
+from simulators.guard import Guard, GuardError
 from simulators.reader import SimulatedReader
 from simulators.relay_board import SimulatedRelayBoard
 from simulators.relay_terminals import DoorWiring, NamedInput
@@ -63,7 +67,7 @@ def step(act: Any, expect: str = "", open_s: float = 1.0, digits: str = "") -> S
 
 
 def set_up(board: Any, reader: Any, others: Any = None, centre: Any = None) -> Stage:  # fakes
-    readers = {"main-gate-in": reader, "side-door-in": reader}
+    readers = dict.fromkeys(("main-gate-in", "main-gate-out", "side-door-in"), reader)
     return Stage(readers, {"main-gate": board, "side-door": board}, others or board, centre)
 
 
@@ -118,6 +122,139 @@ class LocksAgain(FakeDevice):
         reply = await super().ask(request)
         self.locked = self.locked or request["do"] == "status"
         return reply
+
+
+def through(then_expect: str) -> Step:
+    return replace(step("through", "granted"), then="side-door", then_expect=then_expect)
+
+
+def in_order(board: FakeDevice) -> list[str]:
+    """What both were asked, in one order: cards and leaves by their door."""
+    return [f"{r.get('action', r['do'])} {r.get('door', '')}".strip() for r in board.asked
+            if r["do"] != "status"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("then_expect", "moves"),
+    [
+        ("granted", ["present", "open 1", "close 1", "present", "open 2", "close 2"]),
+        ("anti_passback", ["present", "open 1", "close 1", "present"]),
+        ("interlocked", ["present", "open 1", "present", "close 1"]),
+    ],
+)
+async def test_a_mantrap_is_passed_door_by_door_or_held_open(
+    then_expect: str, moves: list[str]
+) -> None:
+    board, reader = FakeDevice(), FakeDevice()
+    reader.asked = board.asked  # one order of events
+    _, taps = await played(board, reader, through(then_expect))
+    assert in_order(board) == moves
+    assert [tap["expect"] for tap in taps] == ["granted", then_expect]
+    assert [tap["reader"] for tap in taps] == ["main-gate-in", "side-door-in"]
+
+
+async def test_who_leaves_by_card_shows_it_at_the_reader_of_the_way_out() -> None:
+    board, reader = FakeDevice(), FakeDevice()
+    card = COMPOUND.residents[0].card_for([40])
+    _, [tap] = await played(board, reader, replace(step("leave", "granted"), card=card))
+    assert tap["reader"] == "main-gate-out"
+    assert board.moves() == ["open", "close"]
+
+
+class FakeConsole(BaseHTTPRequestHandler):
+    """Takes a log-in, and a fire's reset with its cookie and key once the panel has no fire."""
+
+    server: ConsoleServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, body))
+        if self.path.endswith("/session"):
+            self._answer(201, {}, ("Set-Cookie", "session=s1; HttpOnly"))
+        elif self.headers["Cookie"] != "session=s1" or not self.headers["Idempotency-Key"]:
+            self._answer(401, {"code": "not-signed-in"})
+        elif self.server.still_on:
+            self.server.still_on -= 1
+            self._answer(409, {"code": "fire-still-on"})
+        else:
+            self._answer(*self.server.answer)
+
+    def _answer(self, status: int, told: dict[str, Any], *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for header in headers:
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(json.dumps(told).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class ConsoleServer(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), FakeConsole)
+        self.asked: list[tuple[str, Any]] = []
+        self.still_on = 0
+        self.answer: tuple[int, dict[str, Any]] = (200, {"seq": 1})
+
+
+@pytest.fixture
+def console() -> Iterator[ConsoleServer]:
+    with ConsoleServer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def guard_of(console: ConsoleServer, folder: Path) -> Guard:
+    url = f"http://127.0.0.1:{console.server_port}"
+    path = folder / "demo.json"
+    path.write_text(json.dumps({"console": url, "operators": {"leader": "pw"}}))
+    return Guard.from_file(path)
+
+
+async def test_a_guard_logs_in_and_resets_the_fire_once_the_panel_has_none(
+    console: ConsoleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulators.guard.WAIT_S", 0)
+    console.still_on = 1
+    guard = guard_of(console, tmp_path)
+    assert "pw" not in repr(guard)
+    stage = replace(set_up(FakeDevice(), FakeDevice()), guard=guard)
+    player = Player(HOUR, stage, io.StringIO(), clock := ManualClock())
+    reset = Step(1, 0.5, "", "reset", "somebody", None, "", 1.0)
+    async with asyncio.TaskGroup() as group:
+        playing = group.create_task(player.play(Plan((reset,), 1, ())), name="playing")
+        while not playing.done():
+            await clock.advance(0.5)
+            await asyncio.sleep(0.001)  # the guard's thread
+    assert player.played.resets == 1
+    assert console.asked[0] == ("/api/v1/session", {"name": "leader", "password": "pw"})
+    assert console.asked[-1] == ("/api/v1/fire/reset", {"reason": HOUR.name})
+
+
+async def test_a_panel_that_goes_on_saying_fire_is_not_reset(
+    console: ConsoleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulators.guard.WAIT_S", 0)
+    monkeypatch.setattr("simulators.guard.TRIES", 2)
+    console.still_on = 5
+    assert await guard_of(console, tmp_path).reset_fire("over") is False
+
+
+async def test_what_the_console_refuses_is_told_in_its_words(
+    console: ConsoleServer, tmp_path: Path
+) -> None:
+    console.answer = 409, {"code": "no-fire"}
+    with pytest.raises(GuardError, match="no-fire"):
+        await guard_of(console, tmp_path).reset_fire("over")
+
+
+def test_a_file_without_a_guard_says_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"demo\.json: needs 'console' and the password"):
+        Guard.from_file(tmp_path / "demo.json")
 
 
 async def test_a_lock_that_closes_before_the_handle_is_reached_is_not_forced() -> None:
