@@ -48,12 +48,13 @@ wheel: ## build dist/gatewayd-*.whl
 	@sh requirements/bootstrap.sh test
 	$(VENV)/python -m build --wheel --no-isolation
 
-# The order matters: each set is bounded by the ones before it.
+# The order matters: each set is bounded by the ones before it. Extras are kept: a package that asks
+# for `coverage[toml]` would else be offered a newer one than the pinned, which has no hash here.
 .PHONY: lock
 lock: ## compile requirements/*.in to pinned, hashed *.txt (needs uv; UPGRADE=1 takes new versions)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 	@for set in runtime demo dev; do \
-	    uv pip compile -q $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes \
+	    uv pip compile -q $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	        --no-emit-index-url --no-emit-find-links \
 	        requirements/$$set.in -o requirements/$$set.txt || exit 1; \
 	    echo "requirements/$$set.txt"; \
