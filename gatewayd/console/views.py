@@ -48,6 +48,7 @@ class Views:
         self.doors = {door.id: door.name for door in settings.door}
         self._door_settings = {door.id: door for door in settings.door}
         self.zones = zones(settings)
+        self._interlocks = [frozenset(each.doors) for each in settings.interlock]
         self._readers = {reader.id: reader.name for reader in settings.reader}
         self._cameras = {camera.id: camera.name for camera in settings.camera}
         boards = {board.id: board.id for board in settings.controller}
@@ -173,6 +174,12 @@ class Views:
         ]
 
     # ----------------------------------------------------------------- doors, alarms, state
+
+    def beside(self, door_id: str) -> list[str]:
+        """The door and those that wait for it while it is open; none where it is no door of the
+        settings."""
+        waiting = {other for each in self._interlocks if door_id in each for other in each}
+        return [door for door in self.doors if door == door_id or door in waiting]
 
     def door(self, status: DoorStatus) -> DoorView:
         settings = self._door_settings.get(status.door_id)
