@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gatewayd.alarms import AlarmDesk
-from gatewayd.daemon import NoPictures, _picture_of_alarm
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.door import (
     ContactChanged,
@@ -23,12 +19,11 @@ from gatewayd.domain.door import (
     LockReported,
     TamperReported,
 )
-from gatewayd.domain.model import AccessPointId, AlarmKind, CameraId, DeviceId, Stamp
+from gatewayd.domain.model import AccessPointId, DeviceId
 from gatewayd.domain.ports import InputChanged, KeyPressed, Malformed, Offline, Online, Presented
 from gatewayd.doors import DoorTask, DoorWiring
 from gatewayd.fire import FireInput
 from gatewayd.recorder import Recorder
-from gatewayd.rulings import Site
 from gatewayd.settings.model import Settings
 from gatewayd.wiring import (
     ControllerSink,
@@ -193,24 +188,3 @@ def test_the_settings_say_which_terminal_is_what() -> None:
     assert fire_input(settings) == FireInput(DeviceId("board"), 8, active_means_fire=False)
     assert escape_doors(settings) == ("gate",)
     assert fire_input(settings.model_copy(update={"fire": None})) is None
-
-
-@pytest.mark.parametrize(
-    ("about", "kept"), [(GATE.id, ["cam-1"]), (GATE.door_id, ["cam-1"]), ("board-1", [])]
-)
-async def test_an_alarm_about_a_door_or_where_someone_stands_has_its_pictures(
-    about: str, kept: list[str]
-) -> None:
-    asked: list[str] = []
-
-    class Cameras(NoPictures):
-        def request(self, for_seq: int, camera_ids: Sequence[CameraId], at: Stamp) -> None:
-            asked.extend(camera_ids)
-
-    point = replace(GATE, camera_ids=(CameraId("cam-1"),))
-    on_raised = partial(_picture_of_alarm, Site({point.id: point}, {}, UTC), Cameras())
-    clock = ManualClock()
-    journal = MemoryJournal()
-    alarms = AlarmDesk(journal, Recorder(journal, clock), clock, on_raised)
-    await alarms.raise_alarm(AlarmKind.WATCH_LIST, about)
-    assert asked == kept
