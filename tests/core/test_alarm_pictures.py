@@ -25,7 +25,7 @@ class Cameras(NoPictures):
     def __init__(self) -> None:
         self.asked: list[CameraId] = []
 
-    def request(self, for_seq: int, camera_ids: Any, at: Stamp) -> None:  # noqa: ANN401  # as the port
+    def request(self, for_seq: int, camera_ids: Any, at: Stamp) -> None:
         self.asked += camera_ids
 
 
