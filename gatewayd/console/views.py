@@ -48,12 +48,12 @@ class Views:
         self.doors = {door.id: door.name for door in settings.door}
         self._door_settings = {door.id: door for door in settings.door}
         self.zones = zones(settings)
-        self._interlocks = [frozenset(each.doors) for each in settings.interlock]
         self._readers = {reader.id: reader.name for reader in settings.reader}
         self._cameras = {camera.id: camera.name for camera in settings.camera}
         boards = {board.id: board.id for board in settings.controller}
         self.devices = {**boards, **self._cameras, **self._readers}
         self._things = {**self.devices, **self.doors}
+        self._interlocks = [frozenset(each.doors) for each in settings.interlock]
 
     # --------------------------------------------------------------------------- entries
 
