@@ -285,8 +285,9 @@ def _whitelist_alarm(alarms: AlarmDesk, fault: str | None) -> None:
 
 
 def _picture_of_alarm(site: Site, pictures: Pictures, alarm: OpenAlarm) -> None:
-    """An alarm about a door has the pictures of the cameras at its access points."""
-    points = [p for p in site.access_points.values() if p.door_id == alarm.about]
+    """An alarm about a door has the pictures of the cameras at its access points; one about an
+    access point, where somebody stands, those of its own."""
+    points = [p for p in site.access_points.values() if alarm.about in {p.door_id, p.id}]
     cameras = sorted({camera for point in points for camera in point.camera_ids})
     if alarm.raised_seq and cameras:
         pictures.request(alarm.raised_seq, cameras, alarm.raised)

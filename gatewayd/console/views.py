@@ -53,6 +53,7 @@ class Views:
         boards = {board.id: board.id for board in settings.controller}
         self.devices = {**boards, **self._cameras, **self._readers}
         self._things = {**self.devices, **self.doors}
+        self._interlocks = [frozenset(each.doors) for each in settings.interlock]
 
     # --------------------------------------------------------------------------- entries
 
@@ -173,6 +174,12 @@ class Views:
         ]
 
     # ----------------------------------------------------------------- doors, alarms, state
+
+    def beside(self, door_id: str) -> list[str]:
+        """The door and those that wait for it while it is open; none where it is no door of the
+        settings."""
+        waiting = {other for each in self._interlocks if door_id in each for other in each}
+        return [door for door in self.doors if door == door_id or door in waiting]
 
     def door(self, status: DoorStatus) -> DoorView:
         settings = self._door_settings.get(status.door_id)

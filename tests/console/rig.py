@@ -91,6 +91,7 @@ def settings(directory: Path) -> Settings:
                 for i, n, d, way in READERS
             ],
             "controller": [{"id": "board-1", "driver": "modbus-relay"}],
+            "interlock": [{"id": "lobbies", "doors": ["b1-lobby", "b2-lobby"]}],
             "camera": [{"id": "cam-gate", "name": "东门全景"}],
             "console": {"port": 0},
         }

@@ -200,6 +200,19 @@ async def test_a_lock_that_did_not_confirm_is_told_with_its_door(console: Rig, f
     assert (await page.until("door")).data["failed"] is False
 
 
+async def test_the_other_doors_of_an_interlock_are_told_when_one_moves(
+    console: Rig, feed: Feed
+) -> None:
+    page = listen(feed, console.journal.last_seq)
+    await page.until("state")
+    console.doors.set("b1-lobby", phase="open", open=True)
+    console.doors.set("b2-lobby", blocked_by=DoorId("b1-lobby"))
+    await console.journal.append(DoorOpened(DoorId("b1-lobby"), authorised=True))
+    doors = [await page.until("door") for _ in range(2)]
+    assert [door.data["id"] for door in doors] == ["b1-lobby", "b2-lobby"]
+    assert doors[1].data["blocked_by"] == {"id": "b1-lobby", "name": "6栋大堂"}
+
+
 async def test_a_door_that_moved_is_told_once_a_batch_as_it_stands_now(
     console: Rig, feed: Feed
 ) -> None:
