@@ -91,8 +91,12 @@ class Views:
     def _names(self, people: Mapping[str, str]) -> Names:
         """What the sentences' ids are called now."""
         try:
-            levels = {level.id: level.name for level in self._deps.whitelist.levels().values()}
-            schedules = {each.id: each.name for each in self._deps.whitelist.schedules().values()}
+            levels: dict[str, str] = {
+                level.id: level.name for level in self._deps.whitelist.levels().values()
+            }
+            schedules: dict[str, str] = {
+                each.id: each.name for each in self._deps.whitelist.schedules().values()
+            }
         except WhitelistReadError as error:
             log.warning("levels and schedules are shown without names: %s", error)
             levels, schedules = {}, {}

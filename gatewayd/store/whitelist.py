@@ -41,6 +41,20 @@ from gatewayd.store.whitelist_rules import Rules, no_rules
 log = logging.getLogger(__name__)
 
 
+POINTER = "current.json"  # beside the lists: names the one that decides
+
+
+def pointed_to(directory: Path) -> tuple[Path, int]:
+    """The file in a whitelist's folder that should decide, and its revision. Raises OSError or
+    ValueError."""
+    text = (directory / POINTER).read_text("utf-8")
+    try:
+        pointer = json.loads(text)
+        return directory / Path(str(pointer["file"])).name, int(pointer["revision"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class AppliedList:
     """What is in force after an update. `base` is None for a full list."""
@@ -59,6 +73,7 @@ class WhitelistStore:
 
     def __init__(self, directory: Path, on_fault: Callable[[str | None], None]) -> None:
         self._directory = directory
+        self._pointer = directory / POINTER
         self._on_fault = on_fault
         self._current: OpenRevision | None = None
         self._fault: str | None = None
@@ -86,14 +101,10 @@ class WhitelistStore:
             on_fault(None)
         return store
 
-    @property
-    def _pointer(self) -> Path:
-        return self._directory / "current.json"
-
     def _load(self) -> None:
         """Raises OSError or ValueError where the list that should decide can't."""
         if self._pointer.exists():
-            path, self._newest = self._pointed_to()
+            path, self._newest = pointed_to(self._directory)
             current = open_revision(path)
             if current.revision < self._newest:
                 current.close()
@@ -102,15 +113,6 @@ class WhitelistStore:
         elif self._current is not None:
             raise ValueError("it is gone")
         self._remove_others()
-
-    def _pointed_to(self) -> tuple[Path, int]:
-        """The file that should decide, and its revision. Raises OSError or ValueError."""
-        text = self._pointer.read_text("utf-8")
-        try:
-            pointer = json.loads(text)
-            return self._directory / Path(str(pointer["file"])).name, int(pointer["revision"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
 
     def _use(self, current: OpenRevision) -> None:
         before, self._current = self._current, current
@@ -220,7 +222,7 @@ class WhitelistStore:
             if self._fault is None:
                 return
             try:
-                path, _ = self._pointed_to()
+                path, _ = pointed_to(self._directory)
                 await asyncio.to_thread(whitelist_file.check, path)
                 self._load()
             except (OSError, ValueError) as error:
