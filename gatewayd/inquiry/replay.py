@@ -256,7 +256,7 @@ _Moves = PersonPassed | WhereaboutsForgiven
 
 
 def _came_before(passage: Stamp, tap: Stamp) -> bool:
-    return passage.boot_id == tap.boot_id and passage.monotonic_ns <= tap.monotonic_ns
+    return passage.boot_id == tap.boot_id and passage.monotonic_ns < tap.monotonic_ns
 
 
 def _reason(event: Decided) -> Reason:
