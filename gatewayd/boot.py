@@ -16,6 +16,11 @@ def keep_secret(path: Path) -> bytes:
     """
     if not path.exists():
         _write_durably(path, token_bytes(SECRET_BYTES))
+    return kept_secret(path)
+
+
+def kept_secret(path: Path) -> bytes:
+    """The key that `keep_secret` made. Raises as it does, and FileNotFoundError before that."""
     secret = path.read_bytes()
     if len(secret) != SECRET_BYTES:
         raise ValueError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from gatewayd import __version__
 
 if TYPE_CHECKING:
     from gatewayd.directory.commands import Terminal
+    from gatewayd.inquiry.sources import Place
     from gatewayd.settings.model import Settings
 
 DEFAULT_CONFIG = Path("/etc/gatewayd/gatewayd.toml")
@@ -83,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(verify)
 
     _add_lists(commands)
+    _add_inquiries(commands)
     _add(
         commands,
         "simulate",
@@ -143,6 +146,63 @@ def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "target", type=Path, metavar="FILE", help="the file to write, e.g. list.jsonl"
     )
     _add_settings(hand_over)
+
+
+def _add_inquiries(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Questions to the files of a gateway, which may run meanwhile."""
+    why = _add(commands, "why", _why, "tell how the tap at this entry was decided, rule by rule")
+    why.add_argument("seq", type=int, metavar="SEQ", help="the entry's number in the journal")
+    replay = _add(
+        commands,
+        "replay",
+        _replay,
+        "decide the journal's taps again, under another list or other settings; 1: some differ",
+    )
+    moment = "a number, or a time of the site as in '2026-11-30 06:30'"
+    replay.add_argument("--from", dest="first", metavar="SEQ|TIME", help=f"begin here: {moment}")
+    replay.add_argument("--to", dest="last", metavar="SEQ|TIME", help="end here, or before then")
+    replay.add_argument(
+        "--whitelist",
+        type=Path,
+        metavar="PATH",
+        help="a list's folder, its file, or records as the centre sends them, one a line "
+        "(default: the list in force)",
+    )
+    what_if = _add(
+        commands,
+        "simulate-access",
+        _what_if,
+        "tell what would happen if someone tapped; 0: granted, 1: denied",
+    )
+    _add_question(what_if)
+    for parser in (why, replay, what_if):
+        parser.add_argument(
+            "--lang", choices=("zh-CN", "en"), default="en", help="default: %(default)s"
+        )
+        parser.add_argument("--json", action="store_true", help="for programs")
+        _add_settings(parser)
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--who",
+        required=True,
+        help="a person's id or name, or a credential as kind:bits:value (card:26:0000011)",
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--door", help="going in at this door")
+    where.add_argument("--reader", help="at this reader")
+    parser.add_argument(
+        "--at", metavar="TIME", help="the site's own time, as in '2026-11-30 06:30'; default: now"
+    )
+    parser.add_argument(
+        "--pin", choices=("right", "wrong", "none"), default="none", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--inside",
+        metavar="AREA",
+        help="where they are: an area, 'outside' or 'unknown'; default: as the journal has it now",
+    )
 
 
 def _add(
@@ -319,6 +379,52 @@ def _progress(text: str) -> None:
     """What is under way, in one line that the next one replaces; only where a person looks on."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from gatewayd.inquiry.commands import answer_why
+
+    return _inquire("why", arguments, answer_why)
+
+
+def _what_if(arguments: argparse.Namespace) -> int:
+    from gatewayd.inquiry.commands import answer_what_if
+
+    return _inquire("simulate-access", arguments, answer_what_if)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from gatewayd.inquiry.commands import answer_replay
+
+    return _inquire("replay", arguments, partial(answer_replay, tell=_percent))
+
+
+def _percent(done: int, of: int) -> None:
+    """How far it is."""
+    percent = max(0, 100 * done // of)
+    _progress(f"{percent:3} %" if percent < 100 else "")
+
+
+def _inquire(
+    name: str,
+    arguments: argparse.Namespace,
+    answer: Callable[[argparse.Namespace, Place, int], tuple[str, bool]],
+) -> int:
+    """Put one question to the gateway's files, and print the answer."""
+    from gatewayd.clock import SystemClock
+    from gatewayd.inquiry.sources import InquiryError, place_of
+    from gatewayd.registry import load_registry
+    from gatewayd.settings.load import load_settings
+    from gatewayd.settings.problem import SettingsError
+
+    try:
+        loaded = load_settings(arguments.config, load_registry(), arguments.overrides)
+        text, well = answer(arguments, place_of(loaded), SystemClock().now().wall_ms)
+    except (SettingsError, InquiryError) as error:
+        _say(f"gatewayd {name}: {error}")
+        return REFUSED
+    print(text)
+    return OK if well else PROBLEM_FOUND
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

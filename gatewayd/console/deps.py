@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from gatewayd.domain.events import Event, Stream
-from gatewayd.domain.model import Person, PersonId, Stamp
+from gatewayd.domain.model import (
+    AccessLevel,
+    LevelId,
+    Person,
+    PersonId,
+    Schedule,
+    ScheduleId,
+    Stamp,
+)
 from gatewayd.domain.ports import AlarmDesk, Clock, Doors, Fire, JournalEntry
 from gatewayd.settings.model import Settings
 from gatewayd.store.operators import OperatorStore
@@ -49,7 +57,7 @@ class ConsoleJournal(Protocol):
 
 
 class Directory(Protocol):
-    """Who is who, by the whitelist that decides now. `people` may raise WhitelistReadError."""
+    """Who is who, by the whitelist that decides now. The last three raise WhitelistReadError."""
 
     @property
     def revision(self) -> int: ...
@@ -58,6 +66,10 @@ class Directory(Protocol):
     def credential_count(self) -> int: ...
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]: ...
+
+    def levels(self) -> Mapping[LevelId, AccessLevel]: ...
+
+    def schedules(self) -> Mapping[ScheduleId, Schedule]: ...
 
 
 class PictureFolder(Protocol):

@@ -1,32 +1,24 @@
-"""The page's words in every language, for what the server renders itself. Owns loading them; the
-catalogue is static/i18n/*.json, one file a language, the same for server and page.
+"""The page's words in every language, for what the server renders itself. Owns choosing the
+language; the catalogue is gatewayd.wording's, the same for server, page and command line.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gatewayd.console import static_folder
-
-LANGUAGES = ("zh-CN", "en")
+from gatewayd.wording import LANGUAGES, catalogue
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    by_language: dict[str, dict[str, str]]
+    by_language: dict[str, Mapping[str, str]]
 
     @classmethod
     def load(cls) -> Texts:
-        folder = static_folder() / "i18n"
-        return cls(
-            {
-                language: json.loads((folder / f"{language}.json").read_text("utf-8"))
-                for language in LANGUAGES
-            }
-        )
+        return cls({language: catalogue(language) for language in LANGUAGES})
 
-    def of(self, accept_language: str) -> tuple[str, dict[str, str]]:
+    def of(self, accept_language: str) -> tuple[str, Mapping[str, str]]:
         """The first language of the browser's list that there is; Chinese where there is none."""
         for wanted in accept_language.split(","):
             primary = wanted.split(";")[0].strip().split("-")[0].lower()

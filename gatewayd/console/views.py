@@ -28,10 +28,11 @@ from gatewayd.console.models import (
 )
 from gatewayd.domain.alarm import NEVER_SUPPRESSED, SILENT, OpenAlarm
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Cause, Outcome
-from gatewayd.domain.model import Facts, Person, PersonId, Reason, RuleTrace
+from gatewayd.domain.model import Person, PersonId, Reason, RuleTrace
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
 from gatewayd.settings.bind import zones
 from gatewayd.store.rows import PictureRow
+from gatewayd.wording import Names
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Views:
         self.doors = {door.id: door.name for door in settings.door}
         self._door_settings = {door.id: door for door in settings.door}
         self.zones = zones(settings)
+        self._areas = {area.id: area.name for area in settings.area}
         self._readers = {reader.id: reader.name for reader in settings.reader}
         self._cameras = {camera.id: camera.name for camera in settings.camera}
         boards = {board.id: board.id for board in settings.controller}
@@ -64,9 +66,9 @@ class Views:
             return []
         outcomes = await self._outcomes(chosen)
         pictures = await self._deps.journal.pictures_for([entry.seq for entry in chosen])
-        people = self._people(chosen)
+        people, names = self._people(chosen), self._names({})
         return [
-            self._entry(entry, outcomes.get(entry.seq), pictures.get(entry.seq, []), people)
+            self._entry(entry, outcomes.get(entry.seq), pictures.get(entry.seq, []), people, names)
             for entry in chosen
         ]
 
@@ -76,21 +78,30 @@ class Views:
         if not views or not isinstance(entry.event, AccessGranted | AccessDenied):
             return None
         event = entry.event
-        names = self._people_in(event.trace)
+        names = self._names(self._people_in(event.trace))
         trace = [
-            TraceView(rule=t.rule, saw=t.saw, result=t.result, facts=self._facts(t.facts, names))
+            TraceView(rule=t.rule, saw=t.saw, result=t.result, facts=names.put_in(t.facts))
             for t in event.trace
         ]
         remedies = [
-            RemedyView(change=remedy.change, facts=self._facts(remedy.facts))
+            RemedyView(change=remedy.change, facts=names.put_in(remedy.facts))
             for remedy in (event.remedies if isinstance(event, AccessDenied) else ())
         ]
         return EntryDetail(**dict(views[0]), trace=trace, remedies=remedies)
 
-    def _facts(self, facts: Facts, people: Mapping[str, str] | None = None) -> dict[str, str]:
-        """As a sentence needs them: doors and people by their names, where there are any."""
-        names = {"door": self.doors, "other_door": self.doors, "person": people or {}}
-        return {fact: names.get(fact, {}).get(value, value) for fact, value in facts}
+    def _names(self, people: Mapping[str, str]) -> Names:
+        """What the sentences' ids are called now."""
+        try:
+            levels: dict[str, str] = {
+                level.id: level.name for level in self._deps.whitelist.levels().values()
+            }
+            schedules: dict[str, str] = {
+                each.id: each.name for each in self._deps.whitelist.schedules().values()
+            }
+        except WhitelistReadError as error:
+            log.warning("levels and schedules are shown without names: %s", error)
+            levels, schedules = {}, {}
+        return Names(self.doors, self._areas, people, levels, schedules)
 
     def _people_in(self, trace: Iterable[RuleTrace]) -> dict[str, str]:
         """The names of the people whom the trace is about."""
@@ -139,6 +150,7 @@ class Views:
         outcome: Outcome | None,
         pictures: Sequence[PictureRow],
         people: dict[PersonId, Person],
+        names: Names,
     ) -> EntryView:
         event = entry.event
         assert isinstance(event, AccessGranted | AccessDenied)  # noqa: S101  # `entries` chose them
@@ -150,7 +162,7 @@ class Views:
             wall_trusted=entry.stamp.wall_trusted,
             decision="denied" if denied else "granted",
             reason=event.reason if isinstance(event, AccessDenied) else Reason.GRANTED,
-            detail=self._facts(event.detail) if isinstance(event, AccessDenied) else {},
+            detail=names.put_in(event.detail) if isinstance(event, AccessDenied) else {},
             door=_named(event.door_id, self.doors),
             access_point=_named(event.access_point_id, self._readers),
             direction=event.direction,

@@ -7,7 +7,6 @@ were appended; each caller learns the fate of its own. Must not decide what is r
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
@@ -26,6 +25,7 @@ from gatewayd.domain.ports import Clock, JournalError
 from gatewayd.store import sqlite
 from gatewayd.store.chain import Row, first_hash, row_hash
 from gatewayd.store.codec import encode_text
+from gatewayd.store.digest import digest_of
 from gatewayd.store.journal_reader import COLUMNS, LAST_OF, JournalReader
 from gatewayd.store.projections import Statement, statements
 
@@ -273,7 +273,7 @@ class JournalStore(JournalReader):
             log.error("%s: after a failed commit: %s", self._path, error)
 
     def credential_ref(self, credential: Credential) -> CredentialRef:
-        digest = hmac.digest(self._secret, credential.key.encode(), "sha256").hex()[:32]
+        digest = digest_of(self._secret, credential.key)
         return CredentialRef(
             credential.kind, credential.bit_count, credential.format, credential.masked, digest
         )

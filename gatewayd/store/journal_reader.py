@@ -56,7 +56,7 @@ _LISTED_ALARMS = f"""WHERE seq IN (
     WITH listed AS (SELECT * FROM alarm WHERE {OPEN} UNION
         SELECT * FROM (SELECT * FROM alarm ORDER BY cleared_seq DESC LIMIT {MAX_OVER}))
     {" UNION ALL ".join(f"SELECT {column} FROM listed" for column in _ALARM_SEQS)}) ORDER BY seq"""  # noqa: S608  # constants
-_WHEREABOUTS = """SELECT w.person_id, w.area_id, w.neutral, e.boot, e.mono_ns, e.wall_ms, e.trusted
+WHEREABOUTS = """SELECT w.person_id, w.area_id, w.neutral, e.boot, e.mono_ns, e.wall_ms, e.trusted
     FROM whereabouts w LEFT JOIN event e ON e.seq = w.seq"""
 _NEVER = Stamp("", 0, 0, wall_trusted=False)
 
@@ -145,8 +145,8 @@ class JournalReader:
     async def whereabouts(self) -> list[tuple[PersonId, Seen]]:
         """Everyone of whom a passage is known. One whose event is gone is neutral: nobody can tell
         any more when it was."""
-        rows = await self._read(_WHEREABOUTS)
-        return [(PersonId(person), _seen_of(*rest)) for person, *rest in rows]
+        rows = await self._read(WHEREABOUTS)
+        return [(PersonId(person), seen_of(*rest)) for person, *rest in rows]
 
     async def credential_uses(self) -> dict[str, int]:
         """How often each pass with limited uses has opened a door, by its digest."""
@@ -201,7 +201,7 @@ class JournalReader:
             raise JournalError(sqlite.explain(self._path, "read", error)) from error
 
 
-def _seen_of(
+def seen_of(
     area_id: str | None,
     neutral: int,
     boot: str | None,
@@ -209,6 +209,7 @@ def _seen_of(
     wall_ms: int,
     trusted: int,
 ) -> Seen:
+    """From a row of WHEREABOUTS, but for its person."""
     where = None if area_id is None else AreaId(area_id)
     if boot is None:
         return Seen(where, _NEVER, neutral=True)

@@ -42,6 +42,21 @@ from gatewayd.store.whitelist_rules import Rules, no_rules
 log = logging.getLogger(__name__)
 
 
+POINTER = "current.json"  # beside the lists: names the one that decides
+
+
+def pointed_to(directory: Path) -> tuple[Path, int, str]:
+    """The file in a whitelist's folder that should decide, its revision and its content's SHA-256.
+    Raises OSError or ValueError."""
+    text = (directory / POINTER).read_text("utf-8")
+    try:
+        pointer = json.loads(text)
+        path = directory / Path(str(pointer["file"])).name
+        return path, int(pointer["revision"]), str(pointer["content_sha256"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class AppliedList:
     """What is in force after an update. `base` is None for a full list."""
@@ -60,6 +75,7 @@ class WhitelistStore:
 
     def __init__(self, directory: Path, on_fault: Callable[[str | None], None]) -> None:
         self._directory = directory
+        self._pointer = directory / POINTER
         self._on_fault = on_fault
         self._current: OpenRevision | None = None
         self._fault: str | None = None
@@ -89,14 +105,10 @@ class WhitelistStore:
             on_fault(None)
         return store
 
-    @property
-    def _pointer(self) -> Path:
-        return self._directory / "current.json"
-
     def _load(self) -> None:
         """Raises OSError or ValueError where the list that should decide can't."""
         if self._pointer.exists():
-            path, self._newest, self._content = self._pointed_to()
+            path, self._newest, self._content = pointed_to(self._directory)
             self._handed_over = self._mark_of(path)
             current = open_revision(path)
             if current.revision < self._newest:
@@ -106,17 +118,6 @@ class WhitelistStore:
         elif self._current is not None:
             raise ValueError("it is gone")
         self._remove_others()
-
-    def _pointed_to(self) -> tuple[Path, int, str]:
-        """The file that should decide, its revision and its content's SHA-256. Raises OSError or
-        ValueError."""
-        text = self._pointer.read_text("utf-8")
-        try:
-            pointer = json.loads(text)
-            path = self._directory / Path(str(pointer["file"])).name
-            return path, int(pointer["revision"]), str(pointer["content_sha256"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a pointer to a list: {text[:100]!r}") from error
 
     def _mark_of(self, path: Path) -> HandOver | None:
         """The hand-over of that list. Without its mark the list decides as before."""
@@ -252,7 +253,7 @@ class WhitelistStore:
             if self._fault is None:
                 return
             try:
-                path, *_ = self._pointed_to()
+                path, *_ = pointed_to(self._directory)
                 await asyncio.to_thread(whitelist_file.check, path)
                 self._load()
             except (OSError, ValueError) as error:

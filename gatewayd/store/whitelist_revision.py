@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from gatewayd.domain.model import (
     AccessLevel,
     Credential,
+    CredentialKind,
     CredentialRecord,
     CredentialStatus,
     LevelId,
@@ -77,6 +79,24 @@ class OpenRevision:
         except _DAMAGE as error:
             raise self._damaged("a person's level") from error
 
+    def people_named(self, name: str) -> list[Person]:
+        """Those of exactly this name. Reads every person: not for the path of a tap."""
+        rows = self._all("SELECT id FROM person WHERE name = ? ORDER BY id", name)
+        return [person for (id_,) in rows if (person := self.person(id_)) is not None]
+
+    def credentials_of(self, person_id: PersonId) -> list[Credential]:
+        """All that the person holds. Reads every credential: not for the path of a tap."""
+        rows = self._all("SELECT key FROM credential WHERE person_id = ? ORDER BY line", person_id)
+        return [credential_of(key) for (key,) in rows]
+
+    def keys(self) -> Iterator[str]:
+        """`Credential.key` of each credential, in no order."""
+        try:
+            for (key,) in self.database.execute("SELECT key FROM credential"):
+                yield key
+        except sqlite3.Error as error:
+            raise WhitelistReadError(f"{self.path}: reading: {error}") from error
+
     def begin_again(self) -> None:
         """See the file as it is now. Raises sqlite3.Error."""
         _begin_reading(self.database)
@@ -89,6 +109,12 @@ class OpenRevision:
             return self.database.execute(sql, values).fetchone()
         except sqlite3.Error as error:
             raise WhitelistReadError(f"{self.path}: look-up: {error}") from error
+
+    def _all(self, sql: str, *values: object) -> list[Any]:
+        try:
+            return self.database.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise WhitelistReadError(f"{self.path}: reading: {error}") from error
 
     def _level_set(self, ids: str) -> _LevelSet:
         """A person's levels, from the ids as the file has them. Raises KeyError for one unknown."""
@@ -103,6 +129,12 @@ class OpenRevision:
 
     def _damaged(self, what: str) -> WhitelistReadError:
         return WhitelistReadError(f"{self.path}: {what} is missing: the file is damaged")
+
+
+def credential_of(key: str) -> Credential:
+    """The credential of a `Credential.key`. Raises ValueError for what is none."""
+    kind, bits, value = key.split(":", 2)
+    return Credential(CredentialKind(kind), value, int(bits))
 
 
 def open_revision(path: Path) -> OpenRevision:

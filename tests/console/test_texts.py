@@ -11,7 +11,7 @@ import pytest
 
 from gatewayd.console import static_folder
 from gatewayd.console.problems import PROBLEMS
-from gatewayd.console.texts import LANGUAGES, Texts
+from gatewayd.console.texts import Texts
 from gatewayd.domain import path_rules
 from gatewayd.domain.door import Phase
 from gatewayd.domain.events import Escalation, Outcome
@@ -27,6 +27,7 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.policy import SENTENCES
 from gatewayd.store.operators import Role
+from gatewayd.wording import LANGUAGES
 
 STATIC = static_folder()
 TEXTS = Texts.load().by_language
