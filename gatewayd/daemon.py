@@ -489,6 +489,7 @@ async def _start_console(
         system_status=partial(_system_status, box, box.clock.now().wall_ms),
         link_status=None if link is None else lambda: link.status,
         fire=box.fire,
+        areas=box.memory,
     )
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gatewayd.domain.events import Event, Stream
-from gatewayd.domain.model import Person, PersonId, Stamp
+from gatewayd.domain.area import Seen
+from gatewayd.domain.events import Cause, Event, Stream
+from gatewayd.domain.model import Area, AreaId, Person, PersonId, Stamp
 from gatewayd.domain.ports import AlarmDesk, Clock, Doors, Fire, JournalEntry
 from gatewayd.settings.model import Settings
 from gatewayd.store.operators import OperatorStore
@@ -58,6 +59,29 @@ class Directory(Protocol):
     def credential_count(self) -> int: ...
 
     def people(self, ids: Collection[PersonId]) -> dict[PersonId, Person]: ...
+
+
+class AreaDesk(Protocol):
+    """Who is where (`gatewayd.memory`)."""
+
+    @property
+    def areas(self) -> Mapping[AreaId, Area]: ...
+
+    def count(self, area_id: AreaId) -> int:
+        """How many are in the area, the neutral ones left out."""
+
+    def inside(self, area_id: AreaId) -> Sequence[tuple[PersonId, Seen]]:
+        """Who is in the area; in no order."""
+
+    def neutral(self, area_id: AreaId) -> Sequence[tuple[PersonId, Seen]]:
+        """Who was there last and was forgiven since; in no order."""
+
+    def knows(self, person_id: PersonId) -> bool: ...
+
+    async def forgive(
+        self, person_id: PersonId | None, area_id: AreaId | None, cause: Cause, stamp: Stamp
+    ) -> int:
+        """The journal's seq; raises JournalError, and nothing has changed then."""
 
 
 class PictureFolder(Protocol):
@@ -113,3 +137,4 @@ class ConsoleDeps:
     system_status: Callable[[], SystemStatus]
     link_status: Callable[[], LinkStatus] | None = None  # None: the box runs alone
     fire: Fire | None = None  # None: no fire panel is wired
+    areas: AreaDesk | None = None  # None: nobody keeps book of areas
