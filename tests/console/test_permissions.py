@@ -17,7 +17,14 @@ from gatewayd.store.operators import Role
 from tests.console.rig import Rig
 
 # What the table must say, written down a second time: a slip in it opens doors.
-LEADERS_ONLY = {"POST /api/v1/doors/lockdown", "POST /api/v1/doors/lift-lockdown"}
+LEADERS_ONLY = {
+    "POST /api/v1/doors/lockdown",
+    "POST /api/v1/doors/lift-lockdown",
+    "POST /api/v1/doors/{door_id}/mode",
+    "POST /api/v1/doors/{door_id}/mode/withdraw",
+    "POST /api/v1/fire/reset",
+    "POST /api/v1/areas/forgive",
+}
 WITHOUT_SESSION = {
     "GET /",
     "GET /login",
@@ -28,6 +35,7 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/doors/{door_id}/unlock": {"reason": "test"},
     "POST /api/v1/doors/lockdown": {"reason": "test"},
     "POST /api/v1/doors/lift-lockdown": {"reason": "test"},
+    "POST /api/v1/areas/forgive": {"reason": "test", "all": True},
     "POST /api/v1/alarms/{alarm_id}/acknowledge": {"note": ""},
     "POST /api/v1/alarms/{alarm_id}/shelve": {"reason": "test", "until_ms": 1_795_000_060_000},
     "POST /api/v1/alarms/{alarm_id}/unshelve": {},
