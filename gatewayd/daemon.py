@@ -460,7 +460,7 @@ async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
     random: Random = SystemRandom()
     link = build_link(
         box.loaded.settings, box.journal, box.whitelist, box.modes, box.alarms, box.recorder,
-        box.clock, box.nonce, random,
+        box.clock, box.nonce, random, box.memory,
     )  # fmt: skip
     await stack.enter_async_context(_tasks({"link": link.run()}))
     return link

@@ -309,14 +309,14 @@ def area_view(desk: AreaDesk, area: Area) -> AreaView:
 def _by_place(
     found: Iterable[tuple[PersonId, Seen]], names: Mapping[PersonId, Person]
 ) -> list[WhereaboutsView]:
-    """Numbers by their value ("9" before "10"); whoever is not listed comes last."""
+    """Numbers by their value ("9" before "10"); without a building, and not listed, come last."""
 
-    def place(one: tuple[PersonId, Seen]) -> tuple[bool, list[str]]:
+    def place(one: tuple[PersonId, Seen]) -> tuple[int, list[str]]:
         person = names.get(one[0])
         if person is None:
-            return True, [one[0]]
-        parts = (person.building, person.unit, person.room)
-        return False, [*(part.rjust(8, "0") for part in parts), person.name, one[0]]
+            return 2, [one[0]]
+        parts = [part.rjust(8, "0") for part in (person.building, person.unit, person.room)]
+        return (0 if person.building else 1), [*parts, person.name, one[0]]
 
     return [_whereabouts(id_, seen, names.get(id_)) for id_, seen in sorted(found, key=place)]
 

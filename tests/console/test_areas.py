@@ -64,13 +64,15 @@ async def test_a_head_count_names_who_is_inside_by_building_and_since_when(
     assert "phone" not in str(told)
 
 
-async def test_buildings_are_ordered_as_numbers(tmp_path: Path) -> None:
+async def test_buildings_are_ordered_as_numbers_and_who_has_none_comes_after(
+    tmp_path: Path,
+) -> None:
     more = [person(30 + n, building=building) for n, building in enumerate(("10", "9"))]
     async with rig(tmp_path, ManualClock(), more) as console, console.signed_in() as client:
-        for number in (30, 31, 17):
+        for number in (20, 30, 31, 17):
             await console.passed(number)
         told = (await client.get(PEOPLE)).json()
-    assert [one["person"]["building"] for one in told["people"]] == ["6", "9", "10"]
+    assert [one["person"]["building"] for one in told["people"]] == ["6", "9", "10", ""]
 
 
 async def test_whoever_is_not_listed_any_more_counts_and_comes_last(console: Rig) -> None:
