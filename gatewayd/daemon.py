@@ -476,7 +476,7 @@ async def _start_link(box: Box, stack: AsyncExitStack) -> Link:
     random: Random = SystemRandom()
     link = build_link(
         box.loaded.settings, box.journal, box.whitelist, box.modes, box.alarms, box.recorder,
-        box.clock, box.nonce, random,
+        box.clock, box.nonce, random, box.memory,
     )  # fmt: skip
     await stack.enter_async_context(_tasks({"link": link.run()}))
     return link
@@ -518,6 +518,7 @@ async def _start_console(
         system_status=partial(_system_status, box, box.clock.now().wall_ms),
         link_status=None if link is None else lambda: link.status,
         fire=box.fire,
+        areas=box.memory,
     )
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

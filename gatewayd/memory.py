@@ -220,13 +220,28 @@ class SiteMemory:
     def areas(self) -> Mapping[AreaId, Area]:
         return self._layout.areas
 
+    def count(self, area_id: AreaId) -> int:
+        """How many are in the area, the neutral ones left out."""
+        return self._places.inside(area_id)
+
     def inside(self, area_id: AreaId) -> list[tuple[PersonId, Seen]]:
         """Who is in the area, for a head count; in no order."""
+        return self._seen_in(area_id, neutral=False)
+
+    def neutral(self, area_id: AreaId) -> list[tuple[PersonId, Seen]]:
+        """Who was there last and was forgiven since: they may be there or not; in no order."""
+        return self._seen_in(area_id, neutral=True)
+
+    def _seen_in(self, area_id: AreaId, *, neutral: bool) -> list[tuple[PersonId, Seen]]:
         return [
             (person, seen)
             for person, seen in self._places.everyone()
-            if seen.area_id == area_id and not seen.neutral
+            if seen.area_id == area_id and seen.neutral is neutral
         ]
+
+    def knows(self, person_id: PersonId) -> bool:
+        """Whether a passage of this person is known, or that they were forgiven."""
+        return self._places.seen(person_id) is not None
 
     async def forgive(
         self, person_id: PersonId | None, area_id: AreaId | None, cause: Cause, stamp: Stamp

@@ -13,7 +13,7 @@ from typing import Any
 from simulators.central_messages import CommandResult
 from simulators.central_store import Presence, canonical, transaction
 
-ACTIONS = ("open", "lockdown", "lift_lockdown")
+ACTIONS = ("open", "lockdown", "lift_lockdown", "forgive")
 DEFAULT_TTL_S = 10.0
 MAX_TTL_S = 30.0  # docs/reference/mqtt.md: exp_ms is at most 30 s after issued_ms
 

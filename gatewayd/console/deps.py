@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gatewayd.domain.events import Event, Stream
+from gatewayd.domain.area import Seen
+from gatewayd.domain.events import Cause, Event, Stream
 from gatewayd.domain.model import (
     AccessLevel,
+    Area,
+    AreaId,
     LevelId,
     Person,
     PersonId,
@@ -72,6 +75,29 @@ class Directory(Protocol):
     def schedules(self) -> Mapping[ScheduleId, Schedule]: ...
 
 
+class AreaDesk(Protocol):
+    """Who is where (`gatewayd.memory`)."""
+
+    @property
+    def areas(self) -> Mapping[AreaId, Area]: ...
+
+    def count(self, area_id: AreaId) -> int:
+        """How many are in the area, the neutral ones left out."""
+
+    def inside(self, area_id: AreaId) -> Sequence[tuple[PersonId, Seen]]:
+        """Who is in the area; in no order."""
+
+    def neutral(self, area_id: AreaId) -> Sequence[tuple[PersonId, Seen]]:
+        """Who was there last and was forgiven since; in no order."""
+
+    def knows(self, person_id: PersonId) -> bool: ...
+
+    async def forgive(
+        self, person_id: PersonId | None, area_id: AreaId | None, cause: Cause, stamp: Stamp
+    ) -> int:
+        """The journal's seq; raises JournalError, and nothing has changed then."""
+
+
 class PictureFolder(Protocol):
     def open_picture(self, name: str) -> Path:
         """The file of a picture that an event named; OSError for any other name."""
@@ -125,3 +151,4 @@ class ConsoleDeps:
     system_status: Callable[[], SystemStatus]
     link_status: Callable[[], LinkStatus] | None = None  # None: the box runs alone
     fire: Fire | None = None  # None: no fire panel is wired
+    areas: AreaDesk | None = None  # None: nobody keeps book of areas

@@ -4,7 +4,8 @@ journal for whoever was away. Owns the stream's messages; must not know sessions
 A message carries the journal's seq as its id, so a page that says where it stopped misses nothing:
 
     entry    an EntryView, new or grown (its outcome, its picture): the page replaces by `seq`
-    door     a DoorView       alarms   an AlarmList       state    a StateView (no id)
+    door     a DoorView       alarms   an AlarmList       areas    an AreaList
+    state    a StateView (no id)
     reset    the journal is not the one that the page knew: load everything anew
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from gatewayd.console.deps import ConsoleDeps
-from gatewayd.console.models import AlarmList
+from gatewayd.console.models import AlarmList, AreaList
 from gatewayd.console.views import Views
 from gatewayd.domain.alarm import OpenAlarm, apply, by_urgency
 from gatewayd.domain.events import (
@@ -40,7 +41,9 @@ from gatewayd.domain.events import (
     FireDetected,
     FireReset,
     OperatorLoggedOut,
+    PersonPassed,
     PictureStored,
+    WhereaboutsForgiven,
     WhitelistApplied,
 )
 from gatewayd.domain.model import NS_PER_S, DoorId
@@ -64,7 +67,7 @@ _DOOR_EVENTS = (
     DoorModeChanged,
     DoorModeOrdered,
 )
-ALARMS, STATE = "alarms", "state"
+ALARMS, AREAS, STATE = "alarms", "areas", "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +241,8 @@ class Feed:
                 return (str(seq),) if seq in decisions else (ALARMS,)
             case event if isinstance(event, ALARM_EVENTS):
                 return (ALARMS, *self._door_keys(event.about))
+            case PersonPassed() | WhereaboutsForgiven():
+                return (AREAS,)
             case DeviceOnline() | DeviceOffline() | WhitelistApplied():
                 return (STATE,)
             case FireDetected() | FireReset():
@@ -255,6 +260,8 @@ class Feed:
         if key == ALARMS:
             views = await self._views.alarms(lambda: self._alarms(entries))
             return ALARMS, AlarmList(alarms=views)
+        if key == AREAS:
+            return AREAS, AreaList(areas=self._views.areas())
         if key == STATE:
             return STATE, await self._views.state()
         return "door", self._views.door(self._deps.doors.status(DoorId(key.removeprefix("door "))))

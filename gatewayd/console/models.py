@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gatewayd.domain.events import CauseKind, Escalation, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
+    AntiPassback,
     CredentialKind,
     Direction,
     DoorMode,
@@ -252,6 +253,63 @@ class ModeResult(View):
     doors: list[DoorOutcome]
 
 
+# -------------------------------------------------------------------------------- areas
+
+
+class AreaView(View):
+    id: str
+    name: str
+    inside: int = Field(description="How many are in it now, the neutral ones left out.")
+    minimum: int | None = Field(description="So many together or nobody.")
+    maximum: int | None
+    anti_passback: AntiPassback
+
+
+class AreaList(View):
+    """In the order of the settings."""
+
+    areas: list[AreaView]
+
+
+class WhereaboutsView(View):
+    """Whose last passage led there, and when that was."""
+
+    person_id: str
+    person: PersonView | None = Field(description="None: no longer listed.")
+    since_ms: int
+    since_trusted: bool
+
+
+class AreaPeople(View):
+    """A head count, by building, unit, room and name."""
+
+    area: AreaView
+    wall_ms: int
+    wall_trusted: bool
+    people: list[WhereaboutsView]
+    neutral: list[WhereaboutsView] = Field(
+        description="Seen there last, and forgiven since: they may be there or not."
+    )
+
+
+class Forgiveness(Order):
+    """One person, everyone in an area, or everyone."""
+
+    person_id: Annotated[str, Field(max_length=64)] | None = None
+    area_id: Annotated[str, Field(max_length=32)] | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Forgiveness:
+        if [self.person_id is not None, self.area_id is not None, self.all].count(True) != 1:
+            raise ValueError("name a person, an area, or all: one of the three")
+        return self
+
+
+class ForgiveResult(View):
+    seq: int = Field(description="Where it stands in the journal.")
+
+
 class AlarmView(View):
     alarm_id: str
     kind: AlarmKind
@@ -319,6 +377,7 @@ class StateView(View):
     wall_trusted: bool
     doors: list[DoorView]
     alarms: list[AlarmView]
+    areas: list[AreaView]
     link: LinkView
     whitelist: WhitelistView
 

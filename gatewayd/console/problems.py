@@ -35,6 +35,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "no-such-entry": (404, "The journal has no such entry"),
     "no-such-door": (404, "The settings have no such door"),
     "no-such-zone": (404, "No door of the settings is in such a zone"),
+    "no-such-area": (404, "The settings have no such area"),
+    "no-such-person": (404, "Nobody of that id is in the list, or was seen anywhere"),
     "no-such-alarm": (404, "No such alarm is open"),
     "no-such-picture": (404, "There is no such picture, or it is no longer kept"),
     "method-not-allowed": (405, "This address does not take that method"),

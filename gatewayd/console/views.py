@@ -9,9 +9,11 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from gatewayd.console.deps import ConsoleDeps
+from gatewayd.console.deps import AreaDesk, ConsoleDeps
 from gatewayd.console.models import (
     AlarmView,
+    AreaPeople,
+    AreaView,
     CauseView,
     CredentialView,
     DoorView,
@@ -24,11 +26,13 @@ from gatewayd.console.models import (
     RemedyView,
     StateView,
     TraceView,
+    WhereaboutsView,
     WhitelistView,
 )
 from gatewayd.domain.alarm import NEVER_SUPPRESSED, SILENT, OpenAlarm
+from gatewayd.domain.area import Seen
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Cause, Outcome
-from gatewayd.domain.model import Person, PersonId, Reason, RuleTrace
+from gatewayd.domain.model import Area, Person, PersonId, Reason, RuleTrace
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
 from gatewayd.settings.bind import zones
 from gatewayd.store.rows import PictureRow
@@ -261,9 +265,31 @@ class Views:
             wall_trusted=now.wall_trusted,
             doors=self.all_doors(),
             alarms=alarms,
+            areas=self.areas(),
             link=self.link(),
             whitelist=self.whitelist(),
         )
+
+    def areas(self) -> list[AreaView]:
+        desk = self._deps.areas
+        return [] if desk is None else [area_view(desk, area) for area in desk.areas.values()]
+
+    def area_people(self, desk: AreaDesk, area: Area) -> AreaPeople:
+        """Who is there, by building, unit and room, as whoever leads people out asks for them."""
+        inside, neutral = desk.inside(area.id), desk.neutral(area.id)
+        names = self._listed([person_id for person_id, _ in (*inside, *neutral)])
+        now = self._deps.clock.now()
+        return AreaPeople(
+            area=area_view(desk, area),
+            wall_ms=now.wall_ms,
+            wall_trusted=now.wall_trusted,
+            people=_by_place(inside, names),
+            neutral=_by_place(neutral, names),
+        )
+
+    def listed(self, person_id: PersonId) -> bool:
+        """Whether the list has this person; not where it can't be read."""
+        return person_id in self._listed([person_id])
 
     def link(self) -> LinkView:
         if self._deps.link_status is None:
@@ -286,6 +312,41 @@ class Views:
 def _named(id_: str, names: dict[str, str]) -> Named:
     """Something that the settings no longer have keeps its id as a name."""
     return Named(id=id_, name=names.get(id_, id_))
+
+
+def area_view(desk: AreaDesk, area: Area) -> AreaView:
+    return AreaView(
+        id=area.id,
+        name=area.name,
+        inside=desk.count(area.id),
+        minimum=area.minimum,
+        maximum=area.maximum,
+        anti_passback=area.anti_passback,
+    )
+
+
+def _by_place(
+    found: Iterable[tuple[PersonId, Seen]], names: Mapping[PersonId, Person]
+) -> list[WhereaboutsView]:
+    """Numbers by their value ("9" before "10"); without a building, and not listed, come last."""
+
+    def place(one: tuple[PersonId, Seen]) -> tuple[int, list[str]]:
+        person = names.get(one[0])
+        if person is None:
+            return 2, [one[0]]
+        parts = [part.rjust(8, "0") for part in (person.building, person.unit, person.room)]
+        return (0 if person.building else 1), [*parts, person.name, one[0]]
+
+    return [_whereabouts(id_, seen, names.get(id_)) for id_, seen in sorted(found, key=place)]
+
+
+def _whereabouts(person_id: PersonId, seen: Seen, person: Person | None) -> WhereaboutsView:
+    return WhereaboutsView(
+        person_id=person_id,
+        person=None if person is None else _person(person),
+        since_ms=seen.stamp.wall_ms,
+        since_trusted=seen.stamp.wall_trusted,
+    )
 
 
 def _cause(cause: Cause) -> CauseView:

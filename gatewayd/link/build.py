@@ -9,7 +9,7 @@ from gatewayd import __version__
 from gatewayd.clock import SystemClock
 from gatewayd.domain.model import DoorId
 from gatewayd.domain.ports import AlarmDesk, Doors
-from gatewayd.link.commands import Commands
+from gatewayd.link.commands import Commands, Forgives
 from gatewayd.link.contract import Topics
 from gatewayd.link.desired import DesiredState
 from gatewayd.link.mqtt import Broker
@@ -36,6 +36,7 @@ def build_link(
     clock: SystemClock,
     nonce: str,
     random: Random,
+    memory: Forgives | None = None,
 ) -> Link:
     """Raises OSError and CentralKeysError for files that can't be used."""
     line = settings.link
@@ -59,7 +60,7 @@ def build_link(
     )
     commands = Commands(
         site.gateway, nonce, keys, door_ids, journal, doors, alarms, clock, link.sender("cmd-res"),
-        zones(settings),
+        zones(settings), memory,
     )  # fmt: skip
     desired = DesiredState(
         site.gateway, keys, door_ids, journal, doors, clock, link.sender("reported")

@@ -20,7 +20,16 @@ from gatewayd.domain.events import (
     Event,
     Outcome,
 )
-from gatewayd.domain.model import NS_PER_MS, NS_PER_S, AlarmKind, DoorId, DoorMode, Stamp
+from gatewayd.domain.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    AlarmKind,
+    AreaId,
+    DoorId,
+    DoorMode,
+    PersonId,
+    Stamp,
+)
 from gatewayd.domain.ports import AlarmDesk, Clock, Doors, JournalError
 from gatewayd.link.contract import COMMAND_DOMAIN, MAX_COMMAND_LIFE_MS, Command
 from gatewayd.signed import CentralKeys, Refused, open_signed
@@ -47,6 +56,14 @@ class Ledger(Protocol):
     async def last_counter(self, kid: str) -> int: ...
 
 
+class Forgives(Protocol):
+    """What remembers who is where (`gatewayd.memory`), as far as commands need it."""
+
+    async def forgive(
+        self, person_id: PersonId | None, area_id: AreaId | None, cause: Cause, stamp: Stamp
+    ) -> int: ...
+
+
 class Commands:
     """Fed by the link with `dn/cmd`, one message at a time and with the moment it came."""
 
@@ -62,8 +79,10 @@ class Commands:
         clock: Clock,
         send: Send,
         zones: Mapping[str, Collection[DoorId]] | None = None,
+        memory: Forgives | None = None,
     ) -> None:
-        """`nonce` is this process's own, as in `up/state`; `zones` are the doors of each zone."""
+        """`nonce` is this process's own, as in `up/state`; `zones` are the doors of each zone.
+        Without a `memory` nobody can be forgiven."""
         self._gateway = gateway
         self._nonce = nonce
         self._keys = keys
@@ -74,6 +93,7 @@ class Commands:
         self._alarms = alarms
         self._clock = clock
         self._send = send
+        self._memory = memory
         self._rejected_ns: int | None = None
         self._unrecorded = 0  # refused since the last CommandRejected
 
@@ -137,6 +157,8 @@ class Commands:
         return None
 
     def _wrong_target(self, command: Command) -> str | None:
+        if command.action == "forgive":  # a person whom this box has not seen yet is one too
+            return None if command.target else "it names nobody to forgive"
         if command.target in self._door_ids:
             return None
         zone = command.target.removeprefix(ZONE)
@@ -161,6 +183,8 @@ class Commands:
     async def _carry_out(self, command: Command) -> tuple[str, str]:
         cause = Cause(CauseKind.CENTRE, command.id, command.reason)
         match command.action:
+            case "forgive":
+                return await self._forgive(command.target, cause)
             case "open":
                 outcomes = {command.target: await self._doors.unlock(DoorId(command.target), cause)}
             case "lockdown":
@@ -175,6 +199,18 @@ class Commands:
         if not bad:
             return "done", ""
         return "failed", ", ".join(f"{door}: {outcome.value}" for door, outcome in bad.items())
+
+    async def _forgive(self, target: str, cause: Cause) -> tuple[str, str]:
+        """One person, or with "*" everyone: their next passage is in order wherever it leads."""
+        if self._memory is None:
+            return "failed", "no book of areas is kept here"
+        person = None if target == "*" else PersonId(target)
+        try:
+            await self._memory.forgive(person, None, cause, self._clock.now())
+        except JournalError as error:
+            log.error("nobody is forgiven, it can't be journaled: %s", error)
+            return "failed", "the gateway's journal is not available"
+        return "done", ""
 
     def _targets(self, command: Command) -> Collection[DoorId]:
         if command.target == "*":

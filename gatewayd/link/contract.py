@@ -66,7 +66,7 @@ class Command(Message):
     nonce: Annotated[str, Field(max_length=64)]
     issued_ms: SafeInt
     exp_ms: SafeInt
-    action: Literal["open", "lockdown", "lift_lockdown"]
+    action: Literal["open", "lockdown", "lift_lockdown", "forgive"]
     target: Annotated[str, Field(max_length=64)]
     reason: Annotated[str, Field(max_length=500)] = ""
 

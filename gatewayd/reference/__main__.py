@@ -13,6 +13,7 @@ from gatewayd.console.reference import api_page
 from gatewayd.domain.ports import Registry
 from gatewayd.reference.cli_page import cli_page
 from gatewayd.reference.domain_pages import alarms_page, events_page, reasons_page
+from gatewayd.reference.rules_page import rules_page
 from gatewayd.reference.settings_page import settings_page
 from gatewayd.registry import load_registry
 from gatewayd.settings.schema import settings_schema_text
@@ -27,6 +28,7 @@ def generated(registry: Registry) -> Mapping[str, str]:
         "docs/reference/cli.md": cli_page(),
         "docs/reference/events.md": events_page(),
         "docs/reference/reasons.md": reasons_page(),
+        "docs/reference/rules.md": rules_page(),
         "docs/reference/settings.md": settings_page(registry),
     }
 

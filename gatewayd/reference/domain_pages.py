@@ -22,6 +22,7 @@ from gatewayd.domain.alarm import (
 from gatewayd.domain.events import ALARM_EVENTS, EVENT_TYPES, SCHEMA_VERSION, Event, Stream
 from gatewayd.domain.model import ALARM_PRIORITY, NS_PER_S, AlarmKind, Reason
 from gatewayd.reference.markdown import code, first_paragraph, page, table
+from gatewayd.reference.standards import ONVIF, STANDARDS
 
 # What the code means, and what the guard can do.
 _REASONS: dict[Reason, tuple[str, str]] = {
@@ -236,17 +237,21 @@ _BOUNDS = f"""
 
 def reasons_page() -> str:
     """Every Reason, with its meaning and the guard's next step."""
-    rows = [(code(reason), *_REASONS[reason]) for reason in Reason]
+    rows = [
+        (code(reason), *_REASONS[reason], ONVIF[reason], STANDARDS.get(reason, ""))
+        for reason in Reason
+    ]
     intro = (
         "Why a door opened or stayed shut, as stable codes: in the journal, on MQTT and in the "
         "API. Codes are only ever added. A denial names the first rule that failed; the decision's "
-        "trace tells what every rule saw."
+        "trace tells what every rule saw: [the rules](rules.md). ONVIF's word is the `Reason` of "
+        "its event `AccessControl/Denied/Credential`; a standard is named where it asks for this."
     )
     return page(
         "Reasons",
         "gatewayd/domain/model.py",
         intro,
-        table(("code", "meaning", "what the guard can do"), rows),
+        table(("code", "meaning", "what the guard can do", "ONVIF", "standards"), rows),
     )
 
 

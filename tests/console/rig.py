@@ -46,13 +46,16 @@ from gatewayd.domain.model import (
     card,
 )
 from gatewayd.domain.ports import Clock, DoorStatus, FireAnswer
+from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
+from gatewayd.settings.bind import areas, domain_doors
 from gatewayd.settings.model import Settings
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.media import PictureFiles
 from gatewayd.store.operators import Operator, OperatorStore, Role, hash_password
 from gatewayd.store.whitelist import WhitelistStore
 from tests.clock import ManualClock
+from tests.fakes import NotedSignals
 from tests.store.lists import full, person
 
 PASSWORD = "night-shift-3am"
@@ -67,7 +70,8 @@ OPERATORS = (
 NAME_OF = {operator.role: operator.name for operator in OPERATORS if operator.name != "zhao-guard"}
 DOORS = (("main-gate", "东门人行"), ("b1-lobby", "6栋大堂"), ("b2-lobby", "7栋大堂"))
 ZONE_OF: dict[str, dict[str, Any]] = {
-    "b1-lobby": {"zone": "lobbies"},
+    "main-gate": {"inside": "yard"},
+    "b1-lobby": {"zone": "lobbies", "inside": "hall", "outside": "yard"},
     "b2-lobby": {"zone": "lobbies", "escape": True},
 }
 READERS = (
@@ -82,6 +86,10 @@ def settings(directory: Path) -> Settings:
         {
             "site": {"id": "yard", "name": "翠湖花园", "gateway": "gate-1"},
             "storage": {"directory": directory},
+            "area": [
+                {"id": "yard", "name": "小区", "anti_passback": "hard"},
+                {"id": "hall", "name": "6栋", "maximum": 2, "minimum": 2},
+            ],
             "door": [
                 {"id": i, "name": n, "controller": "board-1", "relay": 1, **ZONE_OF.get(i, {})}
                 for i, n in DOORS
@@ -195,8 +203,20 @@ class Rig:
     alarms: AlarmDesk
     deps: ConsoleDeps
     app: FastAPI
+    recorder: Recorder  # of the memory, running
     devices: list[DeviceStatus] = field(default_factory=list)
     fire: FakeFire = field(default_factory=FakeFire)
+
+    @property
+    def memory(self) -> SiteMemory:
+        assert isinstance(self.deps.areas, SiteMemory)
+        return self.deps.areas
+
+    async def passed(self, number: int, door: str = "main-gate", way: str = "in") -> None:
+        """Someone went through, and that is on disk."""
+        passage = Passage(PersonId(f"p-{number}"), AccessPointId("gate-in"), 1, Direction(way))
+        self.memory.passed(DoorId(door), passage, self.clock.now())
+        await self.recorder.flushed()
 
     def client(
         self, *, address: str = "10.0.0.5", base: str = "http://gate.test"
@@ -332,14 +352,20 @@ async def rig(
             DeviceStatus("cam-gate", "camera", "rtsp", False, "no packet for 12 s"),
         ]
         started = clock.now().wall_ms
+        recorder = Recorder(journal, clock, lambda _failing, _why: None)
+        stack.callback(asyncio.create_task(recorder.run(), name="memory's recorder").cancel)
+        layout = SiteLayout(domain_doors(settings(directory)), areas(settings(directory)))
+        memory = SiteMemory(layout, journal, recorder, NotedSignals())
+        memory.restore(await journal.whereabouts(), {})
         deps = ConsoleDeps(
             settings(directory), journal, listed, doors, desk, pictures, operators, clock,
-            lambda: SystemStatus(started, tuple(devices)), Link, fire,
+            lambda: SystemStatus(started, tuple(devices)), Link, fire, memory,
         )  # fmt: skip
         app = create_app(deps)
         yield Rig(
-            clock, journal, listed, operators, pictures, doors, desk, deps, app, devices, fire
-        )
+            clock, journal, listed, operators, pictures, doors, desk, deps, app, recorder,
+            devices, fire,
+        )  # fmt: skip
 
 
 @asynccontextmanager

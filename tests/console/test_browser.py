@@ -30,7 +30,13 @@ from playwright.async_api import (
 )
 
 from gatewayd.clock import SystemClock
-from gatewayd.domain.events import AlarmAcknowledged, AlarmShelved, FireDetected, OperatorOrdered
+from gatewayd.domain.events import (
+    AlarmAcknowledged,
+    AlarmShelved,
+    FireDetected,
+    OperatorOrdered,
+    WhereaboutsForgiven,
+)
 from gatewayd.domain.model import (
     AlarmKind,
     DeviceId,
@@ -371,6 +377,63 @@ async def test_a_fire_is_shown_and_a_leader_resets_it(console: Rig, desk: Desk) 
     await page.keyboard.press("1")
     await expect(page.locator(".notice.good")).to_have_text("The fire is reset")
     assert [cause.ref for cause in console.fire.resets] == ["chen-leader"]
+
+
+async def test_areas_count_as_people_pass_and_a_head_count_lists_them_by_building(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page()
+    await page.keyboard.press("2")
+    yard, hall = page.locator("[data-area=yard]"), page.locator("[data-area=hall]")
+    await expect(yard).to_contain_text("0 inside")
+    for number in (17, 18, 19):
+        await console.passed(number)
+    await expect(yard).to_contain_text("3 inside")
+    await console.passed(18, "b1-lobby")
+    await expect(yard).to_contain_text("2 inside")
+    await expect(hall).to_have_class("tile area warn")  # alone where two must be
+    await expect(page.get_by_role("button", name="Forgive")).to_have_count(0)
+    for key in "ha":
+        await page.keyboard.press(key)
+    await expect(page.get_by_role("heading", name="小区: 2 inside")).to_be_visible()
+    await expect(page.locator(".muster h3")).to_have_text(["Bldg 61", "Bldg 71"])
+    await expect(page.locator(".muster-row")).to_contain_text(["王芳", "Anna Schmidt"])
+    await page.emulate_media(media="print")
+    await expect(page.locator("main")).to_be_hidden()
+    await expect(page.locator(".muster-row").first).to_be_visible()
+    await expect(page.get_by_role("button", name="Print")).to_be_hidden()
+
+
+async def test_three_keys_forgive_an_area_and_two_whoever_was_denied_for_where_they_are(
+    console: Rig, desk: Desk
+) -> None:
+    await console.passed(17)
+    await console.passed(18)
+    seq = await console.denied(Reason.ANTI_PASSBACK, detail=(("area", "yard"), ("since_s", "1")))
+    page = await desk.page("chen-leader")
+    await expect(row(page, seq)).to_be_visible()
+    for key in "g1":
+        await page.keyboard.press(key)
+    await expect(page.locator(".notice.good")).to_have_text("Forgiven: 王芳")
+    await page.keyboard.press("2")
+    await expect(page.locator("[data-area=yard]")).to_contain_text("1 inside")
+    for key in "ga2":
+        await page.keyboard.press(key)
+    await expect(page.locator(".notice.good")).to_have_text("Forgiven: everyone in 小区")
+    await expect(page.locator("[data-area=yard]")).to_contain_text("0 inside")
+    forgiven = [
+        (event.person_id, event.area_id, event.cause.reason)
+        for event in await console.journaled(WhereaboutsForgiven)
+        if isinstance(event, WhereaboutsForgiven)
+    ]
+    assert forgiven == [
+        ("p-17", None, "Went through without a tap, identity checked"),
+        (None, "yard", "Let through by hand"),
+    ]
+    for key in "ha":
+        await page.keyboard.press(key)
+    await expect(page.locator(".muster.neutral")).to_contain_text("may be there or not")
+    await expect(page.locator(".muster.neutral .muster-row")).to_have_count(2)
 
 
 async def test_of_two_consoles_one_takes_the_alarm_and_the_other_is_told_who(

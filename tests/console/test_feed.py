@@ -15,6 +15,8 @@ import pytest
 from gatewayd.console import feed as feed_module
 from gatewayd.console.feed import BEAT_S, Feed
 from gatewayd.domain.events import (
+    Cause,
+    CauseKind,
     DeviceOffline,
     DoorLocked,
     DoorOpened,
@@ -223,6 +225,19 @@ async def test_a_door_that_moved_is_told_once_a_batch_as_it_stands_now(
     door = await page.until("door")
     assert door.data["phase"] == "forced"
     assert door.data["name"] == "东门人行"
+
+
+async def test_who_passed_or_was_forgiven_changes_the_counts(console: Rig, feed: Feed) -> None:
+    page = listen(feed, console.journal.last_seq)
+    state = await page.until("state")
+    assert [area["inside"] for area in state.data["areas"]] == [0, 0]
+    await console.passed(17)
+    areas = await page.until("areas")
+    assert areas.id == console.journal.last_seq
+    assert [area["inside"] for area in areas.data["areas"]] == [1, 0]
+    cause = Cause(CauseKind.OPERATOR, "chen-leader", "drill")
+    await console.memory.forgive(None, None, cause, console.clock.now())
+    assert [area["inside"] for area in (await page.until("areas")).data["areas"]] == [0, 0]
 
 
 async def test_one_batch_tells_each_thing_once(console: Rig) -> None:

@@ -23,6 +23,7 @@ LEADERS_ONLY = {
     "POST /api/v1/doors/{door_id}/mode",
     "POST /api/v1/doors/{door_id}/mode/withdraw",
     "POST /api/v1/fire/reset",
+    "POST /api/v1/areas/forgive",
 }
 WITHOUT_SESSION = {
     "GET /",
@@ -37,6 +38,7 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/doors/{door_id}/mode": {"reason": "test", "mode": "Blocked"},
     "POST /api/v1/doors/{door_id}/mode/withdraw": {"reason": "test"},
     "POST /api/v1/fire/reset": {"reason": "test"},
+    "POST /api/v1/areas/forgive": {"reason": "test", "all": True},
     "POST /api/v1/alarms/{alarm_id}/acknowledge": {"note": ""},
     "POST /api/v1/alarms/{alarm_id}/shelve": {"reason": "test", "until_ms": 1_795_000_060_000},
     "POST /api/v1/alarms/{alarm_id}/unshelve": {},

@@ -18,6 +18,7 @@ from gatewayd.domain.events import Escalation, Outcome
 from gatewayd.domain.explain import CHANGES
 from gatewayd.domain.model import (
     AlarmKind,
+    AntiPassback,
     CredentialKind,
     Direction,
     DoorMode,
@@ -54,6 +55,9 @@ NEEDED = {
     *(f"role.{role}" for role in Role),
     *(f"role.{role}" for role in Escalation),
     *(f"alarms.escalated.{role}" for role in Escalation),
+    *(f"forgive.reason.{number}" for number in range(1, 5)),
+    *(f"areas.passback.{kind}" for kind in AntiPassback),
+    *(f"areas.choose_{then}" for then in ("people", "forgive")),
     *(f"shelve.reason.{number}" for number in range(1, 5)),
     *(f"shelve.minutes.{minutes}" for minutes in (15, 60, 480)),
     *(f"problem.{code}" for code in PROBLEMS),

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gatewayd.alarms import AlarmDesk
+from gatewayd.domain.model import AntiPassback, Area, AreaId, Door
 from gatewayd.link.commands import Commands
 from gatewayd.link.desired import DesiredState
 from gatewayd.link.whitelist_sync import WhitelistSync
+from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
 from gatewayd.store.journal import JournalStore
 from gatewayd.store.whitelist import WhitelistStore
@@ -30,6 +32,7 @@ class Desk:
     whitelist: WhitelistStore
     doors: FakeDoors
     alarms: AlarmDesk
+    memory: SiteMemory
     commands: Commands
     desired: DesiredState
     sync: WhitelistSync
@@ -56,11 +59,17 @@ async def desk(folder: Path, centre: Centre | None = None) -> AsyncIterator[Desk
     whitelist = await WhitelistStore.open(folder / "whitelist")
     alarms = AlarmDesk(journal, Recorder(journal, clock, lambda _bad, _why: None), clock)
     doors, sent = FakeDoors(GATE), list[dict[str, Any]]()
+    yard = Area(AreaId("yard"), "Yard", AntiPassback.HARD)
+    layout = SiteLayout({GATE: Door(GATE, "Gate", inside=yard.id)}, {yard.id: yard})
+    memory = SiteMemory(layout, journal, Recorder(journal, clock, lambda _bad, _why: None), alarms)
     keys = centre.keys
     async with journal.running():
         yield Desk(
-            centre, clock, journal, whitelist, doors, alarms,
-            Commands("gate-1", NONCE, keys, [GATE], journal, doors, alarms, clock, sent.append),
+            centre, clock, journal, whitelist, doors, alarms, memory,
+            Commands(
+                "gate-1", NONCE, keys, [GATE], journal, doors, alarms, clock, sent.append,
+                memory=memory,
+            ),
             DesiredState("gate-1", keys, [GATE], journal, doors, clock, sent.append),
             WhitelistSync("gate-1", keys, whitelist, journal, alarms, clock, sent.append),
             sent,

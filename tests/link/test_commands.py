@@ -7,18 +7,36 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatewayd.domain.events import CauseKind, CommandAccepted, Outcome
-from gatewayd.domain.model import AlarmKind, DoorMode
+from gatewayd.domain.events import (
+    Cause,
+    CauseKind,
+    CommandAccepted,
+    Outcome,
+    WhereaboutsForgiven,
+)
+from gatewayd.domain.model import (
+    AccessPointId,
+    AlarmKind,
+    AreaId,
+    Direction,
+    DoorId,
+    DoorMode,
+    Passage,
+    PersonId,
+)
 from gatewayd.domain.ports import JournalError
 from tests.clock import START_WALL_MS
 from tests.link.box import NONCE
 from tests.link.broker import Centre
 from tests.link.desk import Desk, desk
+
+YARD = AreaId("yard")
 
 
 @pytest.fixture
@@ -53,6 +71,33 @@ async def test_lockdown_of_all_doors_and_its_lifting(at: Desk) -> None:
     locked_down = at.doors.mode
     await send(at, at.order(id="c-2", counter=2, action="lift_lockdown", target="main-gate"))
     assert (locked_down, at.doors.mode) == (DoorMode.LOCKED_DOWN, DoorMode.LOCKED)
+
+
+async def test_a_person_or_everyone_is_forgiven_on_the_centres_word(at: Desk) -> None:
+    for number in ("p-1", "p-2"):
+        passage = Passage(PersonId(number), AccessPointId("in"), 1, Direction.IN)
+        at.memory.passed(DoorId("main-gate"), passage, at.clock.now())
+    await send(at, at.order(action="forgive", target="p-1"))
+    one = at.memory.count(YARD)
+    await send(at, at.order(id="c-2", counter=2, action="forgive", target="*"))
+    assert (one, at.memory.count(YARD)) == (1, 0)
+    assert [m["outcome"] for m in at.sent] == ["done", "done"]
+    events = [entry.event for entry in await at.journal.entries_after(0, 100)]
+    cause = Cause(CauseKind.CENTRE, "c-1", "parcel")
+    assert WhereaboutsForgiven(PersonId("p-1"), None, cause) in events
+
+
+async def test_who_cannot_be_forgiven_is_answered_as_failed(at: Desk) -> None:
+    await send(at, at.order(action="forgive", target=""))
+    with patch.object(at.memory, "forgive", side_effect=JournalError("disk full")):
+        await send(at, at.order(id="c-2", action="forgive", target="p-1"))
+    at.commands._memory = None
+    await send(at, at.order(id="c-3", counter=2, action="forgive", target="*"))
+    assert [(m["outcome"], m["detail"]) for m in at.sent] == [
+        ("rejected", "it names nobody to forgive"),
+        ("failed", "the gateway's journal is not available"),
+        ("failed", "no book of areas is kept here"),
+    ]
 
 
 async def test_a_door_that_did_not_open_is_answered_as_failed(at: Desk) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+from gatewayd.domain import path_rules
 from gatewayd.domain.events import EVENT_TYPES
 from gatewayd.domain.model import AlarmKind, Reason
+from gatewayd.domain.policy import RULES
 from gatewayd.reference import __main__ as reference
+from gatewayd.reference.rules_page import rows
+from gatewayd.reference.rules_table import DECISION, PATH
 from gatewayd.registry import load_registry
 from tests.settings.example_files import ROOT
 
@@ -92,6 +97,29 @@ def test_every_reason_alarm_and_event_has_its_place() -> None:
         assert f"| `{kind}` |" in made["docs/reference/alarms.md"]
     for event in EVENT_TYPES:
         assert f"## {event}\n" in made["docs/reference/events.md"]
+
+
+def test_every_rule_has_a_row_and_no_row_is_left_of_a_rule_that_is_gone() -> None:
+    assert list(DECISION) == [name for name, _ in RULES]
+    assert set(PATH) == {said.rule for said in path_rules.SENTENCES}
+
+
+def names_of_tests_in(file: Path) -> set[str]:
+    """The names of the file's test functions."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found = (n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {function.name for function in found if function.name.startswith("test_")}
+
+
+@pytest.mark.parametrize("rule", rows())
+def test_every_rule_is_proved_by_tests_that_there_are(rule: str) -> None:
+    proofs = rows()[rule].tests
+    assert proofs
+    for node in proofs:
+        file, _, name = node.partition("::")
+        assert name in names_of_tests_in(ROOT / file), (
+            f"{node} is gone: name the test that proves {rule}"
+        )
 
 
 def test_the_generator_writes_what_is_stale_and_tells_it_when_only_asked(

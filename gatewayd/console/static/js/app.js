@@ -2,6 +2,8 @@
 // @ts-check
 import { Component, html, render } from "../vendor/htm-preact.js";
 import { Problem, get } from "./api.js";
+import { AreaDialog, isOfAreas } from "./area_dialogs.js";
+import { askWhomToCount, askWhomToForgive } from "./areas.js";
 import { Dialog } from "./dialogs.js";
 import { Header, SCREENS, showKeys, switchLanguage, switchTheme } from "./header.js";
 import { t, useLanguage } from "./i18n.js";
@@ -42,7 +44,7 @@ class App extends Component {
         <p class=${`notice ${state.notice.tone}`} key=${state.notice.id}>
           <${Icon} name=${state.notice.tone === "good" ? "granted" : "warn"} />${state.notice.text}</p>`}
       </div>
-      ${state.dialog && html`<${Dialog} dialog=${state.dialog} />`}
+      ${state.dialog && html`<${isOfAreas(state.dialog) ? AreaDialog : Dialog} dialog=${state.dialog} />`}
     `;
   }
 }
@@ -69,6 +71,8 @@ const KEYS = {
   o: () => state.connected && change({ dialog: { kind: "open" } }),
   a: () => show("alarms"),
   s: () => shelveChosen(),
+  g: () => askWhomToForgive(),
+  h: () => askWhomToCount(),
   f: () => void setFilter(!state.deniedOnly),
   j: () => toNow(),
   p: () => enlarge(shownEntry()),

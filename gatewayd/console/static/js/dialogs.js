@@ -8,7 +8,7 @@ import { boxNow, change, state } from "./store.js";
 import { aboutOf, doorState } from "./words.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4, modes: 4, fire: 3 };
+const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4, modes: 4, fire: 3, forgive: 4 };
 const SHELF_MINUTES = [15, 60, 480]; // the box allows 8 hours
 const MODES = ["LockedOpen", "Unlocked", "Locked", "Blocked"];
 const MINUTES = [30, 120, 480, 0]; // 0: until it is taken back
@@ -29,7 +29,7 @@ export function Dialog({ dialog }) {
  * A modal dialog: the browser keeps the focus inside and gives it back.
  * @param {{ title: string, children?: any, onKey?: (key: string) => boolean, wide?: boolean }} props
  */
-function Modal({ title, children, onKey, wide }) {
+export function Modal({ title, children, onKey, wide }) {
   const element = useRef(null);
   // Before the next event can come: the key after this one must find the dialog open.
   useLayoutEffect(() => {
@@ -94,10 +94,11 @@ function OpenDialog({ door: given }) {
 
 /**
  * Numbered reasons, and one that is written.
- * @param {{ kind: "open" | "lockdown" | "lift" | "shelve" | "modes" | "fire", title: string, hint: string, submit: string,
+ * @param {{ kind: "open" | "lockdown" | "lift" | "shelve" | "modes" | "fire" | "forgive", title: string, hint: string,
+ *   submit: string,
  *   take: (reason: string) => void }} props
  */
-function ReasonStep({ kind, title, hint, submit, take }) {
+export function ReasonStep({ kind, title, hint, submit, take }) {
   const [written, write] = useState("");
   const input = useRef(null);
   const reasons = Array.from({ length: REASONS[kind] }, (_, at) => t(`${kind}.reason.${at + 1}`));
@@ -268,6 +269,8 @@ const KEYS = [
   ["O", "open"],
   ["A", "alarm"],
   ["S", "shelve"],
+  ["G", "forgive"],
+  ["H", "head_count"],
   ["↑ ↓", "move"],
   ["Enter", "pick"],
   ["F", "filter"],

@@ -18,6 +18,7 @@ export const state = {
   /** @type {number | null} seq of the entry that was pinned */ pinned: null,
   /** @type {any[]} */ doors: [],
   /** @type {any[]} */ alarms: [],
+  /** @type {any[]} */ areas: [],
   /** @type {any} */ link: null,
   /** @type {any} */ whitelist: null,
   /** @type {string | null} */ epoch: null,

@@ -48,6 +48,7 @@ function connect() {
   });
   on("door", takeDoor);
   on("alarms", ({ alarms }) => change({ alarms }));
+  on("areas", ({ areas }) => change({ areas }));
   on("state", takeState);
   on("reset", () => void startOver());
   source.onerror = () => {
@@ -78,6 +79,7 @@ function takeState(told) {
   change({
     doors: told.doors,
     alarms: told.alarms,
+    areas: told.areas,
     link: told.link,
     whitelist: told.whitelist,
     clockOffset: told.wall_ms - Date.now(),

@@ -1,6 +1,7 @@
 // Every door as it stands, and what may be done with it.
 // @ts-check
 import { html } from "../../vendor/htm-preact.js";
+import { Areas } from "./areas.js";
 import { t } from "../i18n.js";
 import { DOOR_ICON, Icon } from "../icons.js";
 import { mayLockDown, mayOrderModes, mayResetFire } from "../orders.js";
@@ -18,6 +19,7 @@ export const DoorsScreen = () => html`
     <ul class="tiles" onKeyDown=${moveInTiles}>
       ${state.doors.map((door) => html`<${Tile} key=${door.id} door=${door} />`)}
     </ul>
+    <${Areas} />
   </section>
 `;
 
