@@ -28,6 +28,7 @@ from gatewayd.domain.model import (
     Reason,
     Snapshot,
     Stamp,
+    Verification,
 )
 from gatewayd.domain.ports import JournalEntry
 from gatewayd.domain.schedule import Moment
@@ -179,7 +180,9 @@ class Replay:
             event.person_id if snapshot.person is None else snapshot.person.id,
             change,
             unexplained=known and change is not Change.SAME,
-            pin_assumed=_used_a_pin(after) and not pin_is_known(event),
+            pin_assumed=point.verification is not Verification.CARD
+            and _used_a_pin(after)
+            and not pin_is_known(event),
         )
 
     def _decide(
