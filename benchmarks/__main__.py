@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.table import Row, markdown
 
-NAMES = ("decision", "rules", "journal", "whitelist", "gate", "lockdown", "link")
+NAMES = ("decision", "rules", "journal", "whitelist", "gate", "lockdown", "link", "replay")
 PAGE = Path("docs/reference/benchmarks.md")
 
 

@@ -113,13 +113,13 @@ def _all_forgiven(places: Places, area_id: AreaId | None) -> Places:
 
 
 def _placed(places: Places, person_id: PersonId, seen: Seen) -> Places:
-    counts = Counter(places.counts)
+    counts = dict(places.counts)
     for area_id, by in ((_counted_in(places.seen(person_id)), -1), (_counted_in(seen), 1)):
         if area_id is not None:
-            counts[area_id] += by
+            counts[area_id] = counts.get(area_id, 0) + by
     at = _bucket(person_id)
     bucket = {**places.buckets[at], person_id: seen}
-    return Places(+counts, (*places.buckets[:at], bucket, *places.buckets[at + 1 :]))
+    return Places(counts, (*places.buckets[:at], bucket, *places.buckets[at + 1 :]))
 
 
 def _counted_in(seen: Seen | None) -> AreaId | None:

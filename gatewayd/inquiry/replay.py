@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain, repeat
 
 from gatewayd.domain import policy
 from gatewayd.domain.events import AccessDenied, AccessGranted, PersonPassed, WhereaboutsForgiven
@@ -27,6 +28,7 @@ from gatewayd.domain.model import (
     Reason,
     Snapshot,
     Stamp,
+    Verification,
 )
 from gatewayd.domain.ports import JournalEntry
 from gatewayd.domain.schedule import Moment
@@ -147,7 +149,7 @@ class Replay:
             if number % TELL_EVERY == 0:
                 tell(entry.seq)
             event = entry.event
-            if not isinstance(event, AccessGranted | AccessDenied):
+            if not isinstance(event, (AccessGranted, AccessDenied)):
                 self._past.follow(event, entry.stamp)
                 continue
             if entry.seq >= first:
@@ -178,7 +180,9 @@ class Replay:
             event.person_id if snapshot.person is None else snapshot.person.id,
             change,
             unexplained=known and change is not Change.SAME,
-            pin_assumed=_used_a_pin(after) and not pin_is_known(event),
+            pin_assumed=point.verification is not Verification.CARD
+            and _used_a_pin(after)
+            and not pin_is_known(event),
         )
 
     def _decide(
@@ -226,33 +230,18 @@ def _in_effect(entries: Iterable[JournalEntry]) -> Iterator[JournalEntry]:
     background, so that a tap which came after it may stand before it."""
     ahead: deque[JournalEntry] = deque()
     moves: deque[JournalEntry] = deque()  # those of `ahead` that are passages, in their order
-    told: set[int] = set()
-
-    def due(entry: JournalEntry) -> Iterator[JournalEntry]:
-        while moves and (moves[0].seq <= entry.seq or _came_before(moves[0].stamp, entry.stamp)):
-            told.add(moves[0].seq)
-            yield moves.popleft()
-
-    def taken() -> Iterator[JournalEntry]:
-        entry = ahead.popleft()
-        if isinstance(entry.event, AccessGranted | AccessDenied | _Moves):
-            yield from due(entry)
-        if entry.seq in told:
-            told.discard(entry.seq)
-        else:
+    for late in chain(entries, repeat(None, AHEAD)):
+        if late is not None:
+            (moves if isinstance(late.event, _MOVES) else ahead).append(late)
+        if len(ahead) > AHEAD or (late is None and ahead):
+            entry = ahead.popleft()
+            while moves and (moves[0].seq < entry.seq or _came_before(moves[0].stamp, entry.stamp)):
+                yield moves.popleft()
             yield entry
-
-    for entry in entries:
-        ahead.append(entry)
-        if isinstance(entry.event, _Moves):
-            moves.append(entry)
-        if len(ahead) > AHEAD:
-            yield from taken()
-    while ahead:
-        yield from taken()
+    yield from moves
 
 
-_Moves = PersonPassed | WhereaboutsForgiven
+_MOVES = (PersonPassed, WhereaboutsForgiven)
 
 
 def _came_before(passage: Stamp, tap: Stamp) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping
 
-from gatewayd.console.texts import LANGUAGES, Texts
+from gatewayd.console.texts import Texts
 from gatewayd.domain import path_rules, policy
 from gatewayd.domain.interlock import InterlockRule
 from gatewayd.domain.model import AntiPassback, ModeSlot
@@ -21,6 +21,7 @@ from gatewayd.reference.site_rules_table import SITE
 from gatewayd.reference.standards import ONVIF, STANDARDS
 from gatewayd.settings.tables import table_models
 from gatewayd.store import whitelist_records
+from gatewayd.wording import LANGUAGES
 
 _INTRO = """
 What decides at a gate, rule by rule: what sets it, what it answers in the trace, and the tests that

@@ -21,7 +21,7 @@ from gatewayd.store.codec import decode_text
 from gatewayd.store.journal_reader import COLUMNS, WHEREABOUTS, seen_of
 from gatewayd.store.rows import entry_of, mode_order_of
 
-WINDOW = 20_000  # rows of one question: a tenth of a second, in which the log can't be folded in
+WINDOW = 5_000  # rows of one question: in the tenth of a second the log can't be folded in
 Known = tuple[AreaId | None, int, bool]  # where, since which wall time in ms, whether neutral
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -49,6 +51,7 @@ from gatewayd.domain.model import (
     RuleTrace,
 )
 from gatewayd.store.operators import Operator, Role
+from gatewayd.wording import Names, Wording
 from tests.console.rig import HASH, PASSWORD, Rig, rig, served
 from tests.store.lists import person
 
@@ -186,6 +189,33 @@ async def test_how_it_was_decided_is_one_click_away(console: Rig, desk: Desk) ->
     await expect(trace.locator("ul")).to_have_text(
         "the credential is extended beyond 18 Nov, 08:00"
     )
+
+
+@pytest.mark.parametrize(
+    ("operator", "language", "opens"),
+    [("li-guard", "en", "How it was decided"), ("zhao-guard", "zh-CN", "判定过程")],
+)
+async def test_the_page_says_what_gatewayd_why_says(
+    console: Rig, desk: Desk, operator: str, language: str, opens: str
+) -> None:
+    names = Names({"main-gate": "东门人行"}, levels={"residents": "Residents"})
+    words = Wording(language, ZoneInfo("Asia/Shanghai"), round(time.time()), names)
+    page = await desk.page(operator)
+    lines = (
+        RuleTrace("credential_known", "known", RuleResult.PASS, (("kind", "card"),)),
+        RuleTrace("valid_from", "begun", RuleResult.PASS, (("valid_from_s", "1746435600"),)),
+        RuleTrace("interlock", "blocked", RuleResult.FAIL, (("other_door", "main-gate"),)),
+    )
+    mends = (
+        Remedy("come_after_or_hold_level", (("after_s", "1788364800"), ("level", "residents"))),
+    )
+    await console.denied(Reason.INTERLOCKED, detail=lines[-1].facts, trace=lines, remedies=mends)
+    await page.get_by_text(opens).click()
+    trace = page.locator(".trace")
+    for number, line in enumerate(lines):
+        for text in words.rule(line):
+            await expect(trace.locator("ol > li").nth(number)).to_contain_text(text)
+    await expect(trace.locator("ul")).to_have_text(words.remedy(mends[0]))
 
 
 async def test_a_name_made_of_markup_is_only_a_name(console: Rig, desk: Desk) -> None:

@@ -90,6 +90,22 @@ async def test_doors_and_people_in_a_trace_have_their_names(console: Rig) -> Non
     assert entry["remedies"] == [{"change": "lift_lockdown", "facts": {"door": "东门人行"}}]
 
 
+async def test_areas_levels_and_schedules_of_a_trace_have_their_names(console: Rig) -> None:
+    open_ = RuleTrace(
+        "in_schedule", "open", RuleResult.PASS, (("level", "residents"), ("schedule", "always"))
+    )
+    closed = RuleTrace("in_schedule", "closed", RuleResult.FAIL, (("schedules", "always, gone"),))
+    seq = await console.denied(Reason.OUTSIDE_SCHEDULE, detail=closed.facts, trace=(open_, closed))
+    async with console.signed_in() as client:
+        entry = (await client.get(f"/api/v1/entries/{seq}")).json()
+        broken = patch.object(console.whitelist, "levels", side_effect=WhitelistReadError("gone"))
+        with broken:
+            plain = (await client.get(f"/api/v1/entries/{seq}")).json()
+    assert entry["trace"][0]["facts"] == {"level": "Residents", "schedule": "Always"}
+    assert entry["detail"] == {"schedules": "Always, gone"}
+    assert plain["trace"][0]["facts"] == {"level": "residents", "schedule": "always"}
+
+
 async def test_an_unknown_card_is_nobody(console: Rig) -> None:
     await console.denied(Reason.CREDENTIAL_UNKNOWN, None, detail=())
     async with console.signed_in() as client:
