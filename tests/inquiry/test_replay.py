@@ -8,6 +8,7 @@ import random
 import re
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 
