@@ -1,5 +1,5 @@
 """What the core needs from the outside, as Protocols, and the values that cross. Owns no code that
-runs: drivers and stores implement these, `gatewayd.daemon` joins them.
+runs: drivers and stores implement these, `gatewayd.box` joins them.
 """
 
 from __future__ import annotations

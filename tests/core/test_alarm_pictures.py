@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gatewayd.alarms import AlarmDesk
-from gatewayd.daemon import NoPictures, _picture_of_alarm
+from gatewayd.box import NoPictures, _picture_of_alarm
 from gatewayd.domain.model import AlarmKind, CameraId, Stamp
 from gatewayd.recorder import Recorder
 from gatewayd.rulings import Site
