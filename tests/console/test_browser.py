@@ -579,6 +579,17 @@ async def test_sound_waits_for_the_first_key_and_can_be_muted(console: Rig, desk
     await expect(page.get_by_text("Muted until")).to_be_visible()
 
 
+@pytest.mark.parametrize("key", ["", "Enter", "Space"])
+async def test_the_button_that_turns_the_sound_on_does_not_mute_it(desk: Desk, key: str) -> None:
+    page = await desk.page()
+    await page.reload()
+    button = page.get_by_role("button", name="Click to turn sound on")
+    await (button.press(key) if key else button.click())
+    await expect(page.get_by_text("Sound on")).to_be_visible()
+    await page.keyboard.press("m")
+    await expect(page.get_by_text("Muted until")).to_be_visible()
+
+
 async def test_a_server_that_restarts_under_an_open_page_leaves_no_gap_and_no_duplicate(
     console: Rig, browser: Browser
 ) -> None:

@@ -15,7 +15,7 @@ import { DoorsScreen } from "./screens/doors.js";
 import { enlarge } from "./screens/entry.js";
 import { LiveScreen, setFilter, toNow } from "./screens/live.js";
 import { SystemScreen } from "./screens/system.js";
-import { soundAlarms, toggleMute, wakeSound } from "./sound.js";
+import { soundAlarms, toggleMute, wakeSoundBy } from "./sound.js";
 import { change, shownEntry, state, subscribe, waitingAlarms } from "./store.js";
 import { begin, lostText } from "./stream.js";
 import { aboutOf } from "./words.js";
@@ -110,7 +110,7 @@ async function start() {
   root.replaceChildren();
   render(html`<${App} />`, root);
   document.addEventListener("keydown", keyed);
-  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, wakeSound, { once: true });
+  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, wakeSoundBy);
   if (!state.session.must_change_password) await follow();
 }
 

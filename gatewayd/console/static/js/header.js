@@ -85,7 +85,7 @@ function LinkChip() {
 function SoundChip() {
   const muted = state.mutedUntil > Date.now();
   if (state.sound === "off") {
-    return html`<button class="chip warn" onClick=${wakeSound}><${Icon} name="mute" />
+    return html`<button class="chip warn" data-sound="off" onClick=${wakeSound}><${Icon} name="mute" />
       <span class="chip-text">${t("header.sound_click")}</span></button>`;
   }
   const text = muted ? t("header.sound_muted", { time: shortTime(state.mutedUntil) }) : t("header.sound_on");

@@ -20,7 +20,13 @@ let playedAt = 0;
 /** @type {string | null} */
 let playing = null;
 
-/** Called by the first click or key. */
+/** Called by the first click or key anywhere. Not on the button that turns the sound on: woken before
+ * the click, it would be the one that mutes by then.
+ * @param {Event} event */
+export function wakeSoundBy(event) {
+  if (!(event.target instanceof Element && event.target.closest("[data-sound=off]"))) wakeSound();
+}
+
 export function wakeSound() {
   if (audio) return;
   audio = new AudioContext();
