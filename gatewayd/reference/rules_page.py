@@ -84,12 +84,12 @@ def rows() -> Mapping[str, Row]:
 
 
 def _rule(heading: str, rule: str, row: Row, sentences: Iterable[Sentence]) -> list[str]:
-    texts = [Texts.load().by_language[language] for language in LANGUAGES]
+    texts = Texts.load().by_language
     said = [one for one in sentences if one.rule == rule]
-    names = " · ".join(text[f"rule.{rule}"] for text in texts)
-    head = ("saw", "result", "reason", *LANGUAGES)
+    names = " · ".join(text[f"rule.{rule}"] for text in texts.values())
+    head = ("saw", "result", "reason", *texts)
     lines = [
-        (code(one.saw), str(one.result), code(one.reason or ""), *_words(one, texts))
+        (code(one.saw), str(one.result), code(one.reason or ""), *_words(one, texts.values()))
         for one in said
     ]
     reasons = dict.fromkeys(one.reason for one in said if one.reason is not None)
