@@ -93,7 +93,7 @@ class SiteMemory:
         self._places = area.gathered(people)
         self._uses = dict(uses)
         for each in self._layout.areas.values():
-            self._judge_count(each)
+            self._judge_count(each, anew=True)
 
     # ------------------------------------------------------------------ what a decision asks for
 
@@ -191,26 +191,30 @@ class SiteMemory:
         left, entered = area.crossed(door, passage.direction)
         if left is None and entered is None:
             return
-        event = PersonPassed(
-            passage.person_id, door_id, passage.access_point_id, passage.decision_seq, left, entered
-        )
-        self._recorder.record(event, stamp)
-        self._places = area.moved(self._places, event, stamp)
+        point_id, seq = passage.access_point_id, passage.decision_seq
+        for person_id in (passage.person_id, passage.companion_id):
+            if person_id is not None:
+                event = PersonPassed(person_id, door_id, point_id, seq, left, entered)
+                self._recorder.record(event, stamp)
+                self._places = area.moved(self._places, event, stamp)
         for area_id in (left, entered):
             if area_id is not None:
                 self._judge_count(self._layout.areas[area_id])
 
-    def _judge_count(self, where: Area) -> None:
-        """An area that is over its limit or under its minimum: an alarm for as long as it is so."""
+    def _judge_count(self, where: Area, *, anew: bool = False) -> None:
+        """An area that is over its limit or under its minimum: an alarm for as long as it is so.
+        `anew`: an alarm from before a restart may be up, and over."""
         inside = self._places.inside(where.id)
         crowd = f"{inside} inside, at most {where.maximum}"
         few = f"{inside} inside, at least {where.minimum} together"
-        self._set(AlarmKind.AREA_OVER_LIMIT, where.id, area.over_limit(where, inside), crowd)
-        self._set(AlarmKind.AREA_UNDER_MINIMUM, where.id, area.under_minimum(where, inside), few)
+        for kind, active, detail in (
+            (AlarmKind.AREA_OVER_LIMIT, area.over_limit(where, inside), crowd),
+            (AlarmKind.AREA_UNDER_MINIMUM, area.under_minimum(where, inside), few),
+        ):
+            if anew or active is not ((kind, where.id) in self._odd):
+                self._set(kind, where.id, active, detail)
 
     def _set(self, kind: AlarmKind, area_id: AreaId, active: bool, detail: str) -> None:
-        if active is ((kind, area_id) in self._odd):
-            return
         (self._odd.add if active else self._odd.discard)((kind, area_id))
         self._alarms.signal(kind, area_id, active=active, detail=detail if active else "")
 

@@ -25,6 +25,7 @@ from gatewayd.domain.model import (
     Door,
     DoorId,
     Grant,
+    PersonId,
     Reason,
     Snapshot,
     Stamp,
@@ -65,6 +66,11 @@ class Ruling:
     def counted(self) -> bool:
         """Whether an opening uses up one of a pass's uses."""
         return self.snapshot.record is not None and self.snapshot.record.uses is not None
+
+    @property
+    def first_of_two(self) -> PersonId | None:
+        """Who goes through as well, at a door for two."""
+        return policy.first_of_two(self.request, self.snapshot, self.now)
 
     @property
     def duress(self) -> bool:

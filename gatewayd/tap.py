@@ -87,7 +87,8 @@ class TapPath:
         self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in points}
         self._writes = asyncio.TaskGroup()
         self._flooded: set[AccessPointId] = set()
-        self._late: set[DoorId] = set()
+        # Each door's first grant that is on time clears what a restart may have left up.
+        self._late = set(rulings.site.doors)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._ending = False
 
@@ -104,7 +105,7 @@ class TapPath:
                 await self._deny(denied_event(deny, ruling, credential), ruling, tap)
             case Grant() as grant:
                 event = granted_event(grant, ruling, credential)
-                self._after_grant(grant, event, ruling, tap)
+                self._after_grant(grant, event, ruling)
                 await self._grant(event, ruling, tap)
             case _ as never:
                 assert_never(never)
@@ -120,9 +121,8 @@ class TapPath:
         if ruling.duress:
             self._happened(AlarmKind.DURESS, point, deny.person)
 
-    def _after_grant(self, grant: Grant, event: AccessGranted, ruling: Ruling, tap: Tap) -> None:
+    def _after_grant(self, grant: Grant, event: AccessGranted, ruling: Ruling) -> None:
         point = ruling.request.access_point
-        self._memory.admitted(point, grant.person, tap.stamp)
         if ruling.counted:
             self._memory.take_use(event.credential.digest)
         if grant.duress:
@@ -199,7 +199,8 @@ class TapPath:
                 self._record_outcome(event, ruling, seq, outcome, detail)
             case JournalError() as error if outcome is Outcome.UNLOCKED:
                 log.error("a grant opened before it was recorded: %s", error)
-                self._recorder.record(replace(event, recorded_late=True), tap.stamp)
+                used = event.credential.digest if ruling.counted else ""
+                self._recorder.record(replace(event, recorded_late=True, used=used), tap.stamp)
             case JournalError() as error:
                 log.error("a grant was refused, it could not be recorded: %s", error)
                 self._give_back(event, ruling)
@@ -217,23 +218,29 @@ class TapPath:
             return error
 
     async def _unlock(self, event: AccessGranted, ruling: Ruling, seq: int) -> Outcome:
-        passage = Passage(event.person_id, event.access_point_id, seq, event.direction)
-        return await self._doors.unlock(
+        """Unlock; whoever was let in so may lead others in, and begins the door's own hours."""
+        passage = Passage(
+            event.person_id, event.access_point_id, seq, event.direction, ruling.first_of_two
+        )
+        outcome = await self._doors.unlock(
             event.door_id,
             Cause(CauseKind.TAP, str(seq)),
             event.unlock_s,
             passage=passage,
             extra_held_s=max(0.0, event.unlock_s - ruling.request.door.unlock_s),
         )
+        if outcome is Outcome.UNLOCKED and ruling.snapshot.person is not None:
+            point, stamp = ruling.request.access_point, ruling.now.stamp
+            self._memory.admitted(point, ruling.snapshot.person, stamp)
+            self._on_admitted(event.door_id, seq)
+        return outcome
 
     def _record_outcome(
         self, event: AccessGranted, ruling: Ruling, seq: int, outcome: Outcome, detail: str = ""
     ) -> None:
         opened = outcome is Outcome.UNLOCKED
         used = event.credential.digest if ruling.counted and opened else ""
-        if opened:
-            self._on_admitted(event.door_id, seq)
-        else:
+        if not opened:
             self._give_back(event, ruling)
         self._recorder.record(
             AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail, used)
@@ -275,6 +282,8 @@ class TapPath:
         """Handle taps, for ever; one task an access point."""
         async with self._writes:
             self._writes.create_task(self._keypads.run(), name="keypads")
+            for point_id in self._queues:  # a flood from before a restart is over
+                self._alarms.signal(AlarmKind.READER_FLOODED, point_id, active=False)
             for point_id, queue in self._queues.items():
                 self._writes.create_task(self._serve(point_id, queue), name=f"taps {point_id}")
 

@@ -161,7 +161,9 @@ def pin(case: Case) -> RuleTrace | None:
     """What the access point asks for. A code alone is no card, and a card alone is no code."""
     verification = case.point.verification
     if case.request.credential.kind is CredentialKind.PIN:
-        return _OF_CODE_ALONE[verification].line()
+        said = _OF_CODE_ALONE[verification]
+        guessing = case.situation.pin is PinCheck.LOCKED_OUT and said is CODE_ENOUGH
+        return (PIN_LOCKED_OUT if guessing else said).line()
     if verification not in _WANTS_PIN:
         return None
     if verification is Verification.CARD_AND_PIN and not _pin_hours(case):

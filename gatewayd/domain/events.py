@@ -95,6 +95,7 @@ class AccessGranted:
     recorded_late: bool = False  # opened first, because the journal was late and the door says so
     duress: bool = False  # someone was made to do this; nothing at the reader tells it
     companion_id: PersonId | None = None  # the escort, or the first of two people
+    used: str = ""  # where it is recorded late: the digest whose use counts, as in AccessOutcome
 
     @property
     def subject(self) -> str:

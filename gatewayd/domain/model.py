@@ -112,7 +112,7 @@ class CredentialRecord:
     uses: int | None = None  # how often it may open a door in all, e.g. a visitor's pass
     duress: bool = False  # opens as usual and raises the silent alarm
     permit_until_s: int | None = None  # a vehicle's permit is paid until then; people never need it
-    watch: str = ""  # why it is on the watch list; empty: it is not
+    watch: str = field(default="", repr=False)  # why it is on the watch list; empty: it is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Person:
     level_ids: tuple[LevelId, ...] = ()
     pin: str = field(default="", repr=False)  # keyed hash, `domain.pin.person_pin`; empty: no PIN
     duress_pin: str = field(default="", repr=False)  # the same, of the one that asks for help
-    watch: str = ""  # why the person is on the watch list; empty: they are not
+    watch: str = field(default="", repr=False)  # why they are on the watch list; empty: not
     extended_opening: bool = False  # needs longer to pass (ONVIF ExtendedGrantTime)
     may_escort: bool = False  # others may pass after them
     needs_escort: bool = False  # passes only after an escort
@@ -344,12 +344,14 @@ class AccessPoint:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Who goes through a door, and which way, once it opens on the grant at `decision_seq`."""
+    """Who goes through a door, and which way, once it opens on the grant at `decision_seq`; with
+    `companion_id`, the first of two people, who goes as well."""
 
     person_id: PersonId
     access_point_id: AccessPointId
     decision_seq: int
     direction: Direction
+    companion_id: PersonId | None = None
 
 
 @dataclass(frozen=True, slots=True)

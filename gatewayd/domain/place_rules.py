@@ -233,6 +233,12 @@ def two_person(case: Case) -> RuleTrace | None:
     return SECOND.line(first.person_id)
 
 
+def waiting_first(case: Case) -> PersonId | None:
+    """At a door for two: the one who came first."""
+    first = _first_of_two(case)
+    return None if first is None else first.person_id
+
+
 def company(case: Case) -> PersonId | None:
     """Who has to be there for this case, and is: the first of two people, else the escort."""
     first = _first_of_two(case)

@@ -43,6 +43,7 @@ from gatewayd.domain.place_rules import (
     occupancy,
     two_person,
     vehicle_present,
+    waiting_first,
 )
 from gatewayd.domain.schedule import Moment
 from gatewayd.domain.verdict import Case, Sentence, case_of
@@ -112,6 +113,11 @@ def under_duress(request: AccessRequest, snapshot: Snapshot) -> bool:
     to try a door that they have no right to."""
     by_card = snapshot.record is not None and snapshot.record.duress
     return by_card or request.situation.pin is PinCheck.DURESS
+
+
+def first_of_two(request: AccessRequest, snapshot: Snapshot, now: Moment) -> PersonId | None:
+    """Who goes through as well on a grant of the same arguments, at a door for two."""
+    return waiting_first(case_of(request, snapshot, now))
 
 
 def accompanied_by(request: AccessRequest, snapshot: Snapshot, now: Moment) -> PersonId | None:

@@ -21,7 +21,6 @@ from gatewayd.reference.site_rules_table import SITE
 from gatewayd.reference.standards import ONVIF, STANDARDS
 from gatewayd.settings.tables import table_models
 from gatewayd.store import whitelist_records
-from gatewayd.wording import LANGUAGES
 
 _INTRO = """
 What decides at a gate, rule by rule: what sets it, what it answers in the trace, and the tests that

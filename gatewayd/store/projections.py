@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from gatewayd.domain.events import (
     ALARM_EVENTS,
+    AccessGranted,
     AccessOutcome,
     AlarmAcknowledged,
     AlarmCleared,
@@ -80,7 +81,7 @@ def statements(event: Event, seq: int) -> list[Statement]:
             # The wanted modes in the same transaction: a power cut right after it must not leave
             # a revision that counts as applied and doors that are not locked down.
             return [(_DESIRED, (event.revision, seq)), *_wanted(event, seq)]
-        case AccessOutcome() | PersonPassed() | WhereaboutsForgiven():
+        case AccessGranted() | AccessOutcome() | PersonPassed() | WhereaboutsForgiven():
             return _of_places(event, seq)
         case PictureStored():
             picture = (event.camera_id, event.name, event.sha256, event.size, event.age_ms)
@@ -118,11 +119,11 @@ def _alarm(event: AlarmEvent, seq: int) -> Statement:
 
 
 def _of_places(
-    event: AccessOutcome | PersonPassed | WhereaboutsForgiven, seq: int
+    event: AccessGranted | AccessOutcome | PersonPassed | WhereaboutsForgiven, seq: int
 ) -> list[Statement]:
     """As `domain.area` folds them, and a pass's uses."""
     match event:
-        case AccessOutcome():
+        case AccessGranted() | AccessOutcome():
             return [(_USE, (event.used,))] if event.used else []
         case PersonPassed():
             return [(_PASSED, (event.person_id, event.entered, seq))]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatewayd.domain.events import (
+    AccessGranted,
     AccessOutcome,
     Cause,
     CauseKind,
@@ -26,6 +27,7 @@ from gatewayd.domain.model import (
     Companion,
     Direction,
     DoorMode,
+    LevelId,
     Passage,
     Person,
     PersonId,
@@ -264,4 +266,26 @@ async def test_a_restart_finds_an_area_that_is_wrong_still_wrong(post: Post) -> 
     await post.walk(WANG.id)  # alone, where two are wanted
     signals = NotedSignals()
     remember(post.journal, post.recorder, signals).restore(await post.journal.whereabouts(), {})
-    assert signals.signals == [(AlarmKind.AREA_UNDER_MINIMUM, YARD.id, True)]
+    assert signals.signals == [
+        (AlarmKind.AREA_OVER_LIMIT, YARD.id, False),  # may be up from before, and is over
+        (AlarmKind.AREA_UNDER_MINIMUM, YARD.id, True),
+    ]
+
+
+async def test_at_a_door_for_two_both_are_inside_and_both_are_journaled(post: Post) -> None:
+    passage = Passage(LI.id, IN.id, 7, Direction.IN, WANG.id)
+    post.memory.passed(DOOR.id, passage, post.clock.now())
+    await post.recorder.flushed()
+    assert {person for person, _ in post.memory.inside(YARD.id)} == {WANG.id, LI.id}
+    assert len(await post.journal.whereabouts()) == 2
+    assert post.signals.signals == []  # nobody was in there alone for a moment
+
+
+async def test_a_use_of_a_grant_that_is_recorded_late_outlasts_a_restart(post: Post) -> None:
+    digest = post.journal.credential_ref(CARD).digest
+    late = AccessGranted(
+        IN.id, DOOR.id, Direction.IN, post.journal.credential_ref(CARD), WANG.id, "", LevelId("x"),
+        5.0, 7, (), recorded_late=True, used=digest,
+    )  # fmt: skip
+    await post.journal.append(late)
+    assert await post.journal.credential_uses() == {digest: 1}

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+import pytest
+
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Outcome
 from gatewayd.domain.model import (
     AccessLevel,
@@ -28,7 +30,7 @@ from gatewayd.domain.model import (
     Verification,
     card,
 )
-from gatewayd.domain.pin import person_pin
+from gatewayd.domain.pin import access_code, person_pin
 from gatewayd.domain.ports import KeyPressed, Presented
 from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
@@ -278,3 +280,48 @@ async def test_a_denial_tells_what_would_have_made_it_a_grant() -> None:
         assert [(remedy.change, dict(remedy.facts)) for remedy in denied.remedies] == [
             ("hold_level", {"level": "all-gates"})
         ]
+
+
+async def test_the_right_code_opens_nothing_while_the_reader_is_locked_out() -> None:
+    code = access_code(KEY, "246810")
+    known = replace(snapshot(), record=replace(record(), credential=code))
+    async with gate(known, point=replace(GATE_IN, verification=Verification.PIN)) as here:
+        for _ in range(5):
+            await here.tap(access_code(KEY, "000000"))
+        assert here.alarms() == [AlarmKind.WRONG_TRIES]
+        denied = await here.tap(code)
+        assert isinstance(denied, AccessDenied)
+        assert denied.reason is Reason.PIN_LOCKED_OUT
+        await here.clock.advance(61)
+        assert isinstance(await here.tap(code), AccessGranted)
+
+
+@pytest.mark.parametrize("what", ["the lock fails", "the disk is late"])
+async def test_an_escort_who_was_not_let_in_leads_nobody(what: str) -> None:
+    escort = replace(snapshot(), person=replace(WANG, may_escort=True))
+    async with gate(escort, replace(GATE, commit_deadline_ms=10)) as here:
+        if what == "the lock fails":
+            here.doors.outcome = Outcome.FAILED
+        else:
+            here.journal.refuse = "disk full"
+        await here.path.handle(Tap(GATE_IN.id, CARD, here.clock.now()))
+        here.doors.outcome, here.journal.refuse = Outcome.UNLOCKED, None
+        tap = Tap(GATE_IN.id, CARD, here.clock.now())
+        status = here.doors.status(GATE.id)
+        facts = here.memory.situation(tap, GATE_IN, GATE, snapshot(), status)
+        assert facts.companion is None
+
+
+async def test_both_of_two_are_in_the_passage_that_the_door_is_told_of() -> None:
+    async with gate(door=replace(GATE, two_person_s=20)) as here:
+        await here.tap()
+        await here.tap(LI_CARD)
+        [(passage, _)] = here.doors.passages
+        assert (passage.person_id, passage.companion_id) == (LI.id, WANG.id)
+
+
+async def test_alarms_of_before_a_restart_go_once_they_are_over() -> None:
+    async with gate() as here:
+        await here.tap()
+        assert (AlarmKind.JOURNAL_LATE, GATE.id, False) in here.signals.signals
+        assert (AlarmKind.READER_FLOODED, GATE_IN.id, False) in here.signals.signals
