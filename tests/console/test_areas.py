@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -9,12 +10,13 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from gatewayd.console.app import create_app
 from gatewayd.domain.events import Cause, CauseKind, WhereaboutsForgiven
 from gatewayd.domain.model import AreaId, PersonId
 from gatewayd.domain.ports import JournalError, WhitelistReadError
 from gatewayd.store.operators import Role
 from tests.clock import ManualClock
-from tests.console.rig import Rig, rig
+from tests.console.rig import PASSWORD, Rig, rig
 from tests.store.lists import person
 
 AREAS, PEOPLE = "/api/v1/areas", "/api/v1/areas/yard/people"
@@ -170,6 +172,17 @@ async def test_an_area_that_the_settings_do_not_have_has_no_people(console: Rig)
     async with console.signed_in() as client:
         answer = await client.get("/api/v1/areas/moon/people")
     assert (answer.status_code, answer.json()["code"]) == (404, "no-such-area")
+
+
+async def test_a_console_to_which_nobody_keeps_book_has_no_areas(console: Rig) -> None:
+    app = create_app(replace(console.deps, areas=None))
+    transport = httpx.ASGITransport(app, client=("10.0.0.5", 40_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate.test") as client:
+        body = {"name": "chen-leader", "password": PASSWORD}
+        await client.post("/api/v1/session", json=body)
+        assert (await client.get(AREAS)).json() == {"areas": []}
+        answer = await forgive(client, all=True)
+    assert answer.json()["code"] == "no-such-area"
 
 
 async def test_who_was_where_outlives_a_restart_of_the_box(tmp_path: Path) -> None:
