@@ -77,9 +77,9 @@ def test_a_mistake_at_a_barrier_is_named_at_its_place(
 ) -> None:
     assert before in LANE
     site.append(LANE.replace(before, after))
-    found = [problem for problem in site.problems() if problem.key == key]
-    assert any(words in problem.what for problem in found), site.problems()
-    assert all(problem.hint for problem in found)
+    found = [problem for problem in site.problems() if f" {key}: " in problem]
+    assert any(words in problem for problem in found), site.problems()
+    assert all(problem.endswith(")") for problem in found)
 
 
 def test_a_linkage_never_drives_a_relay_of_a_barrier(site: SiteFile) -> None:
