@@ -76,19 +76,15 @@ class StorageSettings(Table):
 
 class DoorSettings(Table):
     """A door: its lock on a relay, its contact and exit button on inputs of a controller. With
-    kind = "barrier" its lock is an arm; docs/design/door.md has the wiring."""
+    kind = "barrier" its lock is an arm: docs/design/barrier.md has the wiring."""
 
     id: Id = Field(description="The door's id, unique among all ids of this file.")
     name: str = Field(description="As the guard calls it.")
     controller: Id = Field(description="The id of the [[controller]] it is wired to.")
     kind: Literal["door", "barrier"] = Field(
-        default="door", description="'barrier': an arm across a vehicle lane."
+        default="door", description="'barrier': an arm across a vehicle lane; `relay` raises it."
     )
-    relay: int = Field(
-        ge=1,
-        description="Relay terminal of the lock, from 1 as printed on the board; of a barrier, the "
-        "one that raises the arm.",
-    )
+    relay: int = Field(ge=1, description="Relay terminal, from 1 as printed on the board.")
     contact_input: int | None = Field(
         default=None, ge=1, description="Input terminal of the door contact; leave out if none."
     )

@@ -1,8 +1,9 @@
-"""A vehicle gate whole: the daemon on real bytes, an arm that takes its time, drivers who do not."""
+"""A vehicle gate whole: the daemon on real bytes, an arm and a vehicle that take their time."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -88,13 +89,15 @@ async def daemon_of(place: Lane) -> AsyncIterator[None]:
 
 
 async def online_count(place: Lane) -> int:
-    if not (place.folder / "data" / "journal.db").exists():
+    try:
+        return (await kinds(place.folder)).count("device.online")
+    except sqlite3.OperationalError:  # not there yet
         return 0
-    return (await kinds(place.folder)).count("device.online")
 
 
 async def test_a_vehicle_with_a_card_is_let_in_and_the_arm_closes_behind_it(tmp_path: Path) -> None:
     async with lane(tmp_path) as place, daemon_of(place):
+        await place.live(0.5)  # the loops have been read
         await place.reader.present(40, TAG)
         await until_kind(tmp_path, "access.denied")  # on foot: no vehicle stands there
         place.barrier.order("arrive")
@@ -109,7 +112,7 @@ async def test_a_vehicle_with_a_card_is_let_in_and_the_arm_closes_behind_it(tmp_
     assert "door.forced" not in await kinds(tmp_path)
 
 
-async def test_a_restart_under_a_vehicle_leaves_the_arm_up_until_it_has_gone(
+async def test_after_a_restart_the_arm_is_up_until_the_vehicle_has_gone(
     tmp_path: Path,
 ) -> None:
     async with lane(tmp_path) as place:
@@ -128,8 +131,8 @@ async def test_a_restart_under_a_vehicle_leaves_the_arm_up_until_it_has_gone(
         assert (place.barrier.passed, place.barrier.hits) == (1, 0)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True)
-@given(moves=st.lists(st.sampled_from(MOVES), min_size=8, max_size=12))
+@settings(max_examples=2, deadline=None, derandomize=True)
+@given(moves=st.lists(st.sampled_from(MOVES), min_size=8, max_size=10))
 def test_whatever_drivers_do_no_vehicle_is_hit(moves: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="lane") as folder:
         asyncio.run(play(Path(folder), moves))

@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { DOOR_ICON, Icon } from "./icons.js";
 import { acknowledge, openDoor, setLockdown, shelve } from "./orders.js";
 import { change, state } from "./store.js";
-import { aboutOf, doorState } from "./words.js";
+import { aboutOf, doorState, stateOf } from "./words.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4 };
@@ -79,7 +79,7 @@ function OpenDialog({ door: given }) {
           <kbd>${LETTERS[at]?.toUpperCase()}</kbd>
           <span class="choice-text">${one.name}</span>
           <${Icon} name=${DOOR_ICON[doorState(one)]} />
-          <span class="choice-note">${t(`doorstate.${doorState(one)}`)}</span>
+          <span class="choice-note">${stateOf(one)}</span>
         </button></li>`)}
       </ul>
       <p class="hint">${t("open.hint")}</p>
