@@ -15,18 +15,35 @@ from functools import partial
 from typing import assert_never
 
 from gatewayd.alarms import AlarmDesk
+from gatewayd.domain import barrier, interlock
 from gatewayd.domain import door as rules
-from gatewayd.domain import interlock
 from gatewayd.domain.events import Cause, Outcome
 from gatewayd.domain.interlock import Interlock
 from gatewayd.domain.model import Door, DoorId, DoorMode, Passage, Stamp
 from gatewayd.domain.ports import Clock, DeviceError, DoorController, DoorStatus
+from gatewayd.locks import HeldRelay, Lock, PulsedArm
 from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
 MAX_INBOX = 256  # inputs of one door waiting for its task; a bouncing contact fills it first
 DRIVE_TIMEOUT_S = 2.0  # GB 50396: card read to actuator within 2 s, or it counts as failed
+
+
+@dataclass(frozen=True, slots=True)
+class ArmWiring:
+    """What a barrier has beside a door's wires; its lower limit switch is its contact.
+
+    Without a `down_relay` the door's relay holds the arm up; with one, both are pulsed."""
+
+    loop_input: int
+    loop_active_means_vehicle: bool = True
+    presence_input: int | None = None
+    presence_active_means_vehicle: bool = True
+    up_input: int | None = None
+    down_relay: int | None = None
+    stop_relay: int | None = None
+    pulse_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,17 @@ class DoorWiring:
     lock_active_means_locked: bool = True
     tamper_input: int | None = None
     tamper_active_means_tampered: bool = True
+    arm: ArmWiring | None = None
+
+
+def lock_of(wiring: DoorWiring, clock: Clock) -> Lock:
+    """How this door's lock is moved."""
+    arm = wiring.arm
+    if arm is None or arm.down_relay is None:
+        return HeldRelay(wiring.controller, wiring.relay, wiring.energised_means_unlocked)
+    return PulsedArm(
+        wiring.controller, wiring.relay, arm.down_relay, arm.stop_relay, arm.pulse_s, clock
+    )
 
 
 @dataclass(slots=True)
@@ -71,6 +99,8 @@ class DoorTask:
         self.door = door
         self.wiring = wiring
         self.state = rules.at_the_start(mode)
+        self._lock = lock_of(wiring, clock)
+        self._rules = rules if door.barrier is None else barrier
         self._clock = clock
         self._recorder = recorder
         self._alarms = alarms
@@ -93,8 +123,11 @@ class DoorTask:
             state.unlocked,
             state.open,
             state.online,
-            state.failed,
+            state.failed or state.arm_late,
             blocked_by=self.blocked_by(),
+            kind="door" if self.door.barrier is None else "barrier",
+            vehicle=state.vehicle,
+            under_arm=state.obstructed,
         )
 
     def post(self, event: rules.DoorInput) -> None:
@@ -112,6 +145,11 @@ class DoorTask:
         return await answer
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lock.run(), name=f"door {self.door.id} lock")
+            await self._take_letters()
+
+    async def _take_letters(self) -> None:
         while True:
             letter = await self._next_letter()
             if letter.answer is not None and letter.answer.cancelled():
@@ -126,12 +164,15 @@ class DoorTask:
         if self.state.relock_at_ns is not None or self.state.retry_at_ns is not None:
             self.state = replace(self.state, relock_at_ns=0)
             await self._take(rules.TimePassed())
+        await self._lock.finish()
 
     async def _next_letter(self) -> _Letter:
         """The next input, or TimePassed when a deadline comes first."""
-        deadline_ns = rules.next_deadline_ns(self.state)
+        deadline_ns = self._rules.next_deadline_ns(self.state)
         if deadline_ns is None or not self._inbox.empty():
-            if deadline_ns is not None and deadline_ns <= self._clock.monotonic_ns():
+            # What a barrier's loop says comes before the end of its time.
+            due = deadline_ns is not None and deadline_ns <= self._clock.monotonic_ns()
+            if due and self.door.barrier is None:
                 return _Letter(rules.TimePassed())
             return await self._inbox.get()
         async with asyncio.TaskGroup() as group:
@@ -172,7 +213,7 @@ class DoorTask:
         """Step, carry out in the order given, and return what the board answered."""
         was_open = self.state.open
         now_ns = self._clock.monotonic_ns()
-        self.state, effects = rules.step(self.state, event, now_ns, self.door)
+        self.state, effects = self._rules.step(self.state, event, now_ns, self.door)
         if self.state.open and not was_open:
             self.tell_opened()
         answers = []
@@ -195,10 +236,9 @@ class DoorTask:
         return answers
 
     async def _drive(self, order: rules.DriveLock) -> rules.DriveDone | rules.DriveFailed:
-        energised = order.unlocked is self.wiring.energised_means_unlocked
         try:
             async with asyncio.timeout(DRIVE_TIMEOUT_S):
-                await self.wiring.controller.set_relay(self.wiring.relay, energised)
+                await self._lock.drive(unlocked=order.unlocked)
         except (DeviceError, TimeoutError) as error:
             detail = str(error) or f"no answer within {DRIVE_TIMEOUT_S:g} s"
             return rules.DriveFailed(order.unlocked, detail)

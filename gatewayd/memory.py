@@ -113,6 +113,7 @@ class SiteMemory:
             whereabouts=None if person is None else self._whereabouts(person.id, tap.stamp),
             inside=0 if entered is None else self._places.inside(entered),
             blocked_by=status.blocked_by,
+            vehicle=status.vehicle,
             companion=self._company.companion(way, now_ns),
             waiting=self._company.waiting(way, now_ns),
         )

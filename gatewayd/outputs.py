@@ -1,7 +1,8 @@
-"""Relays that no door has: switched on for a while, and always switched off again.
+"""Relays that are switched on for a while, and always switched off again: those of linkages, and
+the pulses of a barrier (`gatewayd.locks`).
 
-Owns when each is due to go off. Must not decide why it is switched (linkages do), and never drives
-a door's relay: check-config refuses a linkage that names one.
+Owns when each is due to go off. Must not decide why it is switched. No linkage drives a door's
+relay: check-config refuses one that names it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,14 @@ class Output:
             self._planned.set()
             await self._drive(energised=True)
 
+    async def release(self) -> None:
+        """Off now. Raises DeviceError unless the board confirmed; it is then tried again."""
+        async with self._driving:
+            if self._off_at_ns is not None:
+                self._off_at_ns = min(self._off_at_ns, self._clock.monotonic_ns())
+                await self._drive(energised=False)
+                self._off_at_ns = None
+
     async def run(self) -> None:
         while True:
             await self._until_due()
@@ -50,6 +59,12 @@ class Output:
         """After `run` has ended: what is on does not stay so."""
         if self._off_at_ns is not None:
             self._off_at_ns = 0
+            await self._switch_off_if_due()
+
+    async def finish(self) -> None:
+        """After `run` has ended: off once its time is over, which the caller waits for."""
+        if self._off_at_ns is not None:
+            await self._clock.sleep_until(self._off_at_ns)
             await self._switch_off_if_due()
 
     async def _until_due(self) -> None:

@@ -22,6 +22,7 @@ from gatewayd.domain.door import (
     LockReported,
     TamperReported,
 )
+from gatewayd.domain.door_state import ArmUpReported, ObstructionChanged, VehicleWaits
 from gatewayd.domain.model import AccessPointId, DeviceId, DoorId
 from gatewayd.domain.ports import (
     Arriving,
@@ -35,7 +36,7 @@ from gatewayd.domain.ports import (
     Presented,
     ReaderEvent,
 )
-from gatewayd.doors import DoorTask, DoorWiring
+from gatewayd.doors import ArmWiring, DoorTask, DoorWiring
 from gatewayd.fire import FireInput
 from gatewayd.settings.model import DoorSettings, Settings
 from gatewayd.tap import TapPath
@@ -68,17 +69,35 @@ def reader_sink(
 
 
 def door_wiring(settings: DoorSettings, controller: DoorController) -> DoorWiring:
+    """A barrier's lower limit switch is its contact: active while the arm is down."""
+    barrier = settings.kind == "barrier"
     return DoorWiring(
         controller,
         settings.relay,
-        settings.contact_input,
+        settings.closed_limit_input if barrier else settings.contact_input,
         settings.exit_input,
-        contact_active_means_open=settings.contact_active_means == "open",
+        contact_active_means_open=not barrier and settings.contact_active_means == "open",
         energised_means_unlocked=settings.energised_means == "unlocked",
         lock_input=settings.lock_input,
         lock_active_means_locked=settings.lock_active_means == "locked",
         tamper_input=settings.tamper_input,
         tamper_active_means_tampered=settings.tamper_active_means == "tamper",
+        arm=_arm_wiring(settings),
+    )
+
+
+def _arm_wiring(settings: DoorSettings) -> ArmWiring | None:
+    if settings.kind != "barrier" or settings.loop_input is None:
+        return None
+    return ArmWiring(
+        settings.loop_input,
+        settings.loop_active_means == "vehicle",
+        settings.presence_input,
+        settings.presence_active_means == "vehicle",
+        settings.open_limit_input,
+        settings.close_relay,
+        settings.stop_relay,
+        settings.pulse_s,
     )
 
 
@@ -139,12 +158,19 @@ class ControllerSink:
 
 def _name_of(terminal: int, wiring: DoorWiring) -> InputName | None:
     """What of the door hangs on this input."""
+    arm = wiring.arm
     names = {
-        wiring.contact_input: InputName.CONTACT,
+        wiring.contact_input: InputName.CONTACT if arm is None else InputName.LOWER_LIMIT,
         wiring.exit_input: InputName.EXIT,
         wiring.lock_input: InputName.LOCK,
         wiring.tamper_input: InputName.TAMPER,
     }
+    if arm is not None:
+        names |= {
+            arm.loop_input: InputName.LOOP,
+            arm.presence_input: InputName.PRESENCE,
+            arm.up_input: InputName.UPPER_LIMIT,
+        }
     return names.get(terminal)
 
 
@@ -154,8 +180,9 @@ def _said(
     """What the input says to its door. One whose line is at fault says that it can't be told, and
     moves nothing: a shorted exit button is no button that is pressed."""
     active = None if event.fault else event.active
+    arm = wiring.arm
     match name:
-        case InputName.CONTACT:
+        case InputName.CONTACT | InputName.LOWER_LIMIT:
             return ContactChanged(_means(active, wiring.contact_active_means_open))
         case InputName.LOCK:
             return LockReported(_means(active, wiring.lock_active_means_locked))
@@ -166,6 +193,14 @@ def _said(
             # for us: only a change from released to pressed asks for the door.
             released = before is not None and not before.fault and not before.active
             return ExitPressed() if active and released else None
+        case InputName.LOOP:
+            vehicle = arm is None or arm.loop_active_means_vehicle
+            return ObstructionChanged(_means(active, vehicle))
+        case InputName.PRESENCE:
+            vehicle = arm is None or arm.presence_active_means_vehicle
+            return VehicleWaits(_means(active, vehicle))
+        case InputName.UPPER_LIMIT:
+            return ArmUpReported(active)
         case _ as never:
             assert_never(never)
 

@@ -18,6 +18,7 @@ from simulators.device import Device, run_device
 from simulators.line_faults import LineFaults
 from simulators.modbus_wire import ModbusError, answer, exception_reply, seal, unseal
 from simulators.pty_line import BAUDS, PtyLine
+from simulators.relay_barrier import TICK_S, BarrierWiring, SimulatedBarrier
 from simulators.relay_orders import FAULTS, BoardControls
 from simulators.relay_terminals import DoorWiring, NamedInput, RelayTerminals
 
@@ -42,6 +43,7 @@ class SimulatedRelayBoard(Device):
         *,
         doors: tuple[DoorWiring, ...] = (),
         named: tuple[NamedInput, ...] = (),
+        barriers: tuple[BarrierWiring, ...] = (),
         relays: int = 8,
         inputs: int = 8,
         device_id: int = 1,
@@ -51,6 +53,7 @@ class SimulatedRelayBoard(Device):
     ) -> None:
         super().__init__(control)
         self.terminals = RelayTerminals(relays, inputs, doors, named)
+        self.barriers = [SimulatedBarrier(self.terminals, wiring) for wiring in barriers]
         self.faults = LineFaults(FAULTS)
         self.line = PtyLine(link, baud, seed, self._received)
         self.requests = 0  # frames for this board
@@ -66,6 +69,8 @@ class SimulatedRelayBoard(Device):
     async def open(self) -> None:
         self.line.plug()
         self.start(self._serve(), "relay board")
+        if self.barriers:
+            self.start(self._move_barriers(), "barriers")
 
     def close(self) -> None:
         self.line.unplug()
@@ -75,6 +80,17 @@ class SimulatedRelayBoard(Device):
 
     def controls(self) -> ControlTable:
         return BoardControls(self).table()
+
+    async def _move_barriers(self) -> None:
+        loop = asyncio.get_running_loop()
+        before_s = loop.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = loop.time()
+            # A machine that was busy moves nothing further in one go than a poll could have seen.
+            for barrier in self.barriers:
+                barrier.tick(min(now_s - before_s, 2 * TICK_S))
+            before_s = now_s
 
     # ------------------------------------------------------------------------------ frames
 
@@ -159,6 +175,33 @@ def parse_door(text: str) -> DoorWiring:
     return DoorWiring(numbers["relay"], contact, exit_button, words["name"], words["energised"])
 
 
+_BARRIER = "open=1,close=2,loop=3,presence=4,up=5,down=6,name=north,travel_s=1.5"
+
+
+def parse_barrier(text: str) -> BarrierWiring:
+    """As _BARRIER; `open` and `loop` are compulsory, without `close` one relay holds the arm up."""
+    given = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    keys = ("open", "close", "loop", "presence", "up", "down")
+    numbers = {key: int(given[key]) for key in keys if given.get(key, "").isdecimal()}
+    try:
+        travel_s = float(given.get("travel_s", "1.5"))
+    except ValueError:
+        travel_s = 0.0
+    wrong = given.keys() - {*numbers, "name", "travel_s"} or {"open", "loop"} - numbers.keys()
+    if wrong or not 0.1 <= travel_s <= 30:
+        raise argparse.ArgumentTypeError(f"{text!r}: write {_BARRIER}")
+    return BarrierWiring(
+        numbers["open"],
+        numbers["loop"],
+        numbers.get("close"),
+        numbers.get("presence"),
+        numbers.get("up"),
+        numbers.get("down"),
+        given.get("name", ""),
+        travel_s,
+    )
+
+
 def parse_input(text: str) -> NamedInput:
     """'name=fire,terminal=8,normal=active'; normal is inactive where nothing is said."""
     given = dict(part.strip().partition("=")[::2] for part in text.split(","))
@@ -190,6 +233,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="name=fire,terminal=8,normal=inactive",
         help="what else is wired to an input; repeat for more",
     )
+    parser.add_argument(
+        "--barrier",
+        type=parse_barrier,
+        action="append",
+        default=[],
+        metavar=_BARRIER,
+        help="a vehicle barrier's wiring; repeat for more",
+    )
     parser.add_argument("--relays", type=int, choices=range(1, 33), default=8, metavar="1..32")
     parser.add_argument("--inputs", type=int, choices=range(1, 33), default=8, metavar="1..32")
     parser.add_argument("--device-id", type=int, choices=range(1, 248), default=1, metavar="1..247")
@@ -199,12 +250,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(args: argparse.Namespace) -> int:
-    """Be a board until cancelled or told to quit. A wrong --door or --input ends with status 2."""
+    """Be a board until cancelled or told to quit. A wrong --door, --input or --barrier ends
+    with status 2."""
     try:
         board = SimulatedRelayBoard(
             args.link,
             doors=tuple(args.door),
             named=tuple(args.input),
+            barriers=tuple(args.barrier),
             relays=args.relays,
             inputs=args.inputs,
             device_id=args.device_id,

@@ -12,6 +12,7 @@ from typing import Protocol
 from simulators.control import ControlError, ControlTable, Reply, Request, Verb
 from simulators.line_faults import MAX_SLOWDOWN, MAX_TIMES, LineFaults
 from simulators.pty_line import PtyLine
+from simulators.relay_barrier import ACTIONS, SimulatedBarrier
 from simulators.relay_terminals import DoorWiring, RelayTerminals
 
 FAULTS = ("silence", "noise", "slow", "exception")
@@ -24,6 +25,7 @@ class Board(Protocol):
     """What the orders act on."""
 
     terminals: RelayTerminals
+    barriers: list[SimulatedBarrier]
     faults: LineFaults
     line: PtyLine
     requests: int
@@ -42,6 +44,7 @@ class BoardControls:
             "door": Verb(self._door, ("door", "action", "only_if_unlocked")),
             "press_exit": Verb(self._press_exit, ("door", "hold_s")),
             "input": Verb(self._input, ("input", "active", "name", "normal")),
+            "vehicle": Verb(self._vehicle, ("barrier", "action")),
             "wait_relay": Verb(self._wait_relay, ("relay", "energised", "timeout_s")),
             "fault": Verb(self._fault, ("kind", "times", "factor", "code", "relay", "state")),
             "clear": Verb(self._clear),
@@ -103,6 +106,18 @@ class BoardControls:
             known = ", ".join(self._board.terminals.named) or "none: give --input name=…,terminal=N"
             raise ControlError(f"no input is named {name!r}; known: {known}")
         self._board.terminals.set_named(name, request.flag("normal", default=False))
+
+    async def _vehicle(self, request: Request) -> Reply:
+        """A driver does that, as soon as the arm lets them; the reply does not wait for it."""
+        count = len(self._board.barriers)
+        if not count:
+            raise ControlError("this board has no barrier: give --barrier open=…,loop=…")
+        barrier = self._board.barriers[request.integer("barrier", 1, least=1, most=count) - 1]
+        try:
+            barrier.order(request.choice("action", ACTIONS))
+        except ValueError as error:
+            raise ControlError(str(error)) from error
+        return dict(barrier.status())
 
     async def _wait_relay(self, request: Request) -> Reply:
         """Reply when the relay is in that state, or with `reached` false after the time."""
@@ -189,6 +204,10 @@ class BoardControls:
                     "times_on": terminals.relays[door.relay - 1].times_on,
                 }
                 for number, door in enumerate(terminals.doors, 1)
+            ],
+            "barriers": [
+                {"barrier": number, **barrier.status()}
+                for number, barrier in enumerate(board.barriers, 1)
             ],
             "faults": board.faults.status(),
         }

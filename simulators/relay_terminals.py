@@ -76,6 +76,9 @@ class RelayTerminals:
             self._check(door)
             if door.contact is not None:
                 self.inputs[door.contact - 1] = True  # closed
+        ends = [t for door in doors for t in (door.contact, door.exit) if t is not None]
+        self._taken_inputs = set(ends)
+        self._taken_relays = {door.relay for door in doors}
         for wired in named:
             self._name(wired)
 
@@ -88,16 +91,19 @@ class RelayTerminals:
 
     def _name(self, wired: NamedInput) -> None:
         about = f"--input name={wired.name},terminal={wired.terminal}"
-        if not 1 <= wired.terminal <= len(self.inputs):
-            raise ValueError(f"{about}: the board has 1 to {len(self.inputs)}")
-        taken = {terminal for door in self.doors for terminal in (door.contact, door.exit)}
-        taken |= {other.terminal for other in self.named.values()}
-        if wired.terminal in taken:
-            raise ValueError(f"{about}: that terminal is taken: name a free one")
+        self.take_input(wired.terminal, about)
         if wired.name in self.named:
             raise ValueError(f"{about}: that name is taken: choose another")
         self.named[wired.name] = wired
         self.inputs[wired.terminal - 1] = wired.normally_active
+
+    def take_input(self, terminal: int, about: str) -> None:
+        """For one use. Raises ValueError, with `about`, where the board has none or it is taken."""
+        _take(terminal, len(self.inputs), self._taken_inputs, about)
+
+    def take_relay(self, relay: int, about: str) -> None:
+        """As `take_input`."""
+        _take(relay, len(self.relays), self._taken_relays, about)
 
     # --------------------------------------------------------------- what Modbus can see
 
@@ -154,6 +160,14 @@ class RelayTerminals:
             relay.times_on += relay.energised
             self._changed.set()
             self._changed = asyncio.Event()
+
+
+def _take(terminal: int, count: int, taken: set[int], about: str) -> None:
+    if not 1 <= terminal <= count:
+        raise ValueError(f"{about}: the board has 1 to {count}")
+    if terminal in taken:
+        raise ValueError(f"{about}: that terminal is taken: name a free one")
+    taken.add(terminal)
 
 
 def _index(number: int, count: int, what: str) -> int:

@@ -192,6 +192,15 @@ class DoorView(View):
     )
     zone: str | None = None
     escape: bool = Field(default=False, description="A fire frees it.")
+    kind: Literal["door", "barrier"] = Field(
+        default="door", description="Of a barrier, `open` says that its arm is not down."
+    )
+    vehicle: bool | None = Field(
+        default=None, description="One waits before the barrier; None: no loop there, or not known."
+    )
+    under_arm: bool | None = Field(
+        default=None, description="A vehicle on the loop under the arm keeps it up."
+    )
 
 
 class DoorList(View):

@@ -216,6 +216,9 @@ class Views:
                 "blocked_by": None if blocked_by is None else _named(blocked_by, self.doors),
                 "zone": None if settings is None else settings.zone,
                 "escape": settings is not None and settings.escape,
+                "kind": status.kind,
+                "vehicle": status.vehicle,
+                "under_arm": status.under_arm,
             }
         )
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from gatewayd.domain.door_state import (
+    ArmUpReported,
     Authority,
     Clear,
     ContactChanged,
@@ -34,6 +35,7 @@ from gatewayd.domain.door_state import (
     InterlockTripped,
     LockReported,
     ModeOrdered,
+    ObstructionChanged,
     Passed,
     Phase,
     Raise,
@@ -41,6 +43,7 @@ from gatewayd.domain.door_state import (
     TamperReported,
     TimePassed,
     UnlockOrdered,
+    VehicleWaits,
 )
 from gatewayd.domain.events import (
     Cause,
@@ -60,12 +63,12 @@ from gatewayd.domain.model import NS_PER_S, AlarmKind, Door, DoorMode
 # The words are `door_state`'s; whoever works with a door takes them from here, with the rules.
 __all__ = [
     "ANY_PHASE", "FREE_MODES", "LOCK_RETRY_NS", "LOCK_TRAVEL_NS", "MAX_PENDING",
-    "OPENING_GRACE_NS", "REFUSING_MODES", "TABLE", "Authority", "Clear", "ContactChanged",
-    "ControllerBack", "ControllerLost", "DoorInput", "DoorState", "DriveDone", "DriveFailed",
-    "DriveLock", "Effect", "ExitPressed", "InputFaulted", "InputName", "InterlockTripped",
-    "LockReported", "ModeOrdered", "Next", "Passed", "Phase", "Raise", "Record",
-    "TamperReported", "TimePassed", "UnlockOrdered", "at_the_start", "next_deadline_ns", "refusal",
-    "refuses_unlock", "step",
+    "OPENING_GRACE_NS", "REFUSING_MODES", "TABLE", "ArmUpReported", "Authority", "Clear",
+    "ContactChanged", "ControllerBack", "ControllerLost", "DoorInput", "DoorState", "DriveDone",
+    "DriveFailed", "DriveLock", "Effect", "ExitPressed", "InputFaulted", "InputName",
+    "InterlockTripped", "LockReported", "ModeOrdered", "Next", "ObstructionChanged", "Passed",
+    "Phase", "Raise", "Record", "TamperReported", "TimePassed", "UnlockOrdered", "VehicleWaits",
+    "at_the_start", "next_deadline_ns", "refusal", "refuses_unlock", "step",
 ]  # fmt: skip
 
 # A door pushed in the last instant of its unlocked time is reported after the relock: inputs are
@@ -429,6 +432,11 @@ def _on_time(state: DoorState, _event: TimePassed, now_ns: int, door: Door) -> N
     return state, effects
 
 
+def _on_a_barriers_input(state: DoorState, _event: DoorInput, _now_ns: int, _door: Door) -> Next:
+    """A door has no loops and no arm: `gatewayd.domain.barrier` has the table of those."""
+    return state, ()
+
+
 # Each handler narrows its second argument to the input type it is listed under.
 Handler = Callable[[DoorState, Any, int, Door], Next]
 
@@ -441,6 +449,9 @@ ANY_PHASE: dict[type[DoorInput], Handler] = {
     LockReported: _on_lock_reported,
     TamperReported: _on_tamper,
     InputFaulted: _on_fault,
+    ObstructionChanged: _on_a_barriers_input,
+    VehicleWaits: _on_a_barriers_input,
+    ArmUpReported: _on_a_barriers_input,
     ModeOrdered: _on_mode,
     ControllerLost: _on_lost,
     ControllerBack: _on_back,

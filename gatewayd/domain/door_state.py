@@ -30,6 +30,10 @@ class InputName(StrEnum):
     EXIT = "exit"
     LOCK = "lock"
     TAMPER = "tamper"
+    LOOP = "loop"  # a barrier's, under the arm
+    PRESENCE = "presence"  # a barrier's, in front of it
+    UPPER_LIMIT = "upper_limit"
+    LOWER_LIMIT = "lower_limit"
 
 
 # --------------------------------------------------------------------------------- inputs
@@ -86,6 +90,28 @@ class TamperReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ObstructionChanged:
+    """The loop under a barrier's arm; None: it can't be told, and then nothing closes either."""
+
+    blocked: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleWaits:
+    """The loop in front of a barrier; None: it can't be told."""
+
+    there: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmUpReported:
+    """The upper limit switch of a barrier; None: it can't be told. The lower one is its contact:
+    `open` is that the arm is not down."""
+
+    up: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class InputFaulted:
     """A supervised line: `fault` is "short", "open" or, when it is well, ""."""
 
@@ -136,6 +162,9 @@ DoorInput = (
     | InterlockTripped
     | LockReported
     | TamperReported
+    | ObstructionChanged
+    | VehicleWaits
+    | ArmUpReported
     | InputFaulted
     | ModeOrdered
     | ControllerLost
@@ -197,6 +226,7 @@ class DoorState:
     """Everything the next step depends on. Moments are monotonic nanoseconds of this boot.
 
     Of what is None in `contradicts`, `tampered` and `faults` nothing was heard since the start.
+    The last group is a barrier's alone: `open` is then that the arm is not down.
     """
 
     phase: Phase = Phase.SECURE
@@ -219,3 +249,12 @@ class DoorState:
     contradicts: bool | None = None  # LOCK_CONTRADICTS is up
     tampered: bool | None = None  # TAMPER is up
     faults: frozenset[InputName] | None = None  # INPUT_FAULT is up unless it is empty
+
+    obstructed: bool | None = None  # a vehicle on the loop under the arm
+    vehicle: bool | None = None  # a vehicle on the loop in front
+    up: bool | None = None  # at the upper limit
+    crossing: bool = False  # a vehicle came onto the loop while the arm was up
+    close_waits: bool = False  # to come down as soon as the loop is free
+    lowering: bool = False  # told to come down, and not seen there yet
+    arm_due_ns: int | None = None  # at its limit by then
+    arm_late: bool = False  # it was not: DOOR_FAILED is up

@@ -58,5 +58,6 @@ def _is_open(door: Door, state: DoorState) -> bool:
 
 
 def _free(state: DoorState) -> bool:
-    """Unlocked, or perhaps: a lock that did not confirm may stand as it was."""
-    return state.unlocked or state.failed
+    """Unlocked, or perhaps: a lock that did not confirm may stand as it was, and so may an arm that
+    is late or waits for a vehicle."""
+    return state.unlocked or state.failed or state.arm_late or state.close_waits

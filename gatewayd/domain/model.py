@@ -303,6 +303,18 @@ class Verification(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Barrier:
+    """What a door has whose lock is an arm. It always has a loop under the arm.
+
+    `travel_s`: the arm is up, or down, by then. `sees_up`: it has a limit switch there;
+    whether there is one at the bottom is the door's `has_contact`.
+    """
+
+    travel_s: float = 6.0
+    sees_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """A door as the rules see it. Durations in seconds, the commit deadline in milliseconds.
 
@@ -326,6 +338,7 @@ class Door:
     unlock_schedule: ScheduleId | None = None  # unlocked by itself in these hours …
     first_person: bool = False  # … but only once someone with access came
     exit_heeds_interlock: bool = False  # else the exit button opens whatever its interlock says
+    barrier: Barrier | None = None  # its lock is an arm: `domain.barrier` has its table
 
 
 @dataclass(frozen=True, slots=True)

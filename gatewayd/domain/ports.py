@@ -245,6 +245,9 @@ class DoorStatus:
     mode_slot: ModeSlot | None = None
     mode_cause: Cause | None = None
     mode_until_ms: int | None = None
+    kind: Literal["door", "barrier"] = "door"
+    vehicle: bool | None = None  # waits in front of a barrier; None: no loop there, or not known
+    under_arm: bool | None = None  # stands under a barrier's arm, which keeps it up
 
 
 class Doors(Protocol):

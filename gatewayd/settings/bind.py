@@ -24,6 +24,7 @@ from gatewayd.domain.model import (
     AntiPassback,
     Area,
     AreaId,
+    Barrier,
     CameraId,
     DeviceId,
     Direction,
@@ -38,6 +39,7 @@ from gatewayd.domain.model import (
 )
 from gatewayd.settings.model import (
     ActionSettings,
+    DoorSettings,
     LinkageSettings,
     ModeAction,
     NoticeAction,
@@ -59,7 +61,7 @@ def domain_doors(settings: Settings) -> dict[DoorId, Door]:
             pre_alarm_s=door.pre_alarm_s,
             commit_deadline_ms=door.commit_deadline_ms,
             fail_policy=FailPolicy(door.fail_policy),
-            has_contact=door.contact_input is not None,
+            has_contact=(door.contact_input or door.closed_limit_input) is not None,
             extended_s=door.extended_s,
             two_person_s=door.two_person_s,
             escort_s=door.escort_s,
@@ -69,10 +71,17 @@ def domain_doors(settings: Settings) -> dict[DoorId, Door]:
             unlock_schedule=None if hours is None else ScheduleId(hours),
             first_person=door.first_person,
             exit_heeds_interlock=door.exit_heeds_interlock,
+            barrier=_barrier(door),
         )
         for door in settings.door
         for hours in (door.unlock_schedule,)
     }
+
+
+def _barrier(door: DoorSettings) -> Barrier | None:
+    if door.kind != "barrier":
+        return None
+    return Barrier(door.travel_s, sees_up=door.open_limit_input is not None)
 
 
 def areas(settings: Settings) -> dict[AreaId, Area]:
@@ -120,6 +129,7 @@ def access_points(settings: Settings) -> dict[AccessPointId, AccessPoint]:
             camera_ids=tuple(CameraId(camera) for camera in reader.cameras),
             verification=Verification(reader.verification),
             pin_schedule=None if reader.pin_schedule is None else ScheduleId(reader.pin_schedule),
+            vehicle=reader.vehicle,
         )
         for reader in settings.reader
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gatewayd.settings.barrier_checks import check_barriers
 from gatewayd.settings.check_rules import check_rules
 from gatewayd.settings.problem import Problem, nearest, suggestion
 from gatewayd.settings.secrets import has_password
@@ -20,7 +21,11 @@ from gatewayd.settings.tables import DEVICE_TABLES, Draft, Entry
 # Subjects of the journal that are not devices: an id like these could not be told from them.
 RESERVED_IDS = ("system", "link", "whitelist", "fire")
 
-DOOR_INPUTS = ("contact_input", "exit_input", "lock_input", "tamper_input")
+DOOR_RELAYS = ("relay", "close_relay", "stop_relay")
+DOOR_INPUTS = (
+    *("contact_input", "exit_input", "lock_input", "tamper_input"),
+    *("loop_input", "presence_input", "open_limit_input", "closed_limit_input"),
+)
 
 
 def check_draft(draft: Draft) -> list[Problem]:
@@ -83,7 +88,7 @@ def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
 
 
 def _terminals(draft: Draft) -> Iterator[Problem]:
-    yield from _taken_twice(draft, "relay", ("relay",))
+    yield from _taken_twice(draft, "relay", DOOR_RELAYS)
     yield from _taken_twice(draft, "input", (*DOOR_INPUTS, "input"))
 
 
@@ -105,7 +110,8 @@ def _taken_twice(draft: Draft, what: str, keys: Iterable[str]) -> Iterator[Probl
 def _terminals_on_the_board(draft: Draft) -> Iterator[Problem]:
     """A controller driver may say in its options how many `relays` and `inputs` its board has."""
     boards = {entry.id: entry for entry in draft.of("controller")}
-    totals = {"relay": "relays", **dict.fromkeys((*DOOR_INPUTS, "input"), "inputs")}
+    totals = dict.fromkeys(DOOR_RELAYS, "relays")
+    totals |= dict.fromkeys((*DOOR_INPUTS, "input"), "inputs")
     for entry in draft.of("door", "fire"):
         board = boards.get(entry.text("controller"))
         for key, total in totals.items():
@@ -139,8 +145,9 @@ def _interlocks(draft: Draft) -> Iterator[Problem]:
             door = doors.get(name)
             if door is None:
                 continue
-            if entry.value("rule") == "one-open" and door.value("contact_input") is None:
-                hint = "wire a contact and set contact_input, or set rule = 'one-unlocked'"
+            contact = "closed_limit_input" if door.value("kind") == "barrier" else "contact_input"
+            if entry.value("rule") == "one-open" and door.value(contact) is None:
+                hint = f"wire a contact and set {contact}, or set rule = 'one-unlocked'"
                 what = f"whether {name!r} is open can't be told: it has no contact"
                 yield draft.source.problem(at, what, hint)
             if door.value("unlock_schedule") is not None:
@@ -277,4 +284,5 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _link,
     _passwords,
     check_rules,
+    check_barriers,
 )

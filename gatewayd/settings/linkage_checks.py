@@ -13,7 +13,7 @@ from gatewayd.domain.events import ALARM_EVENTS, EVENT_TYPES, AccessDenied
 from gatewayd.domain.linkage import Linkage, loops
 from gatewayd.domain.model import AlarmKind, Reason
 from gatewayd.settings.bind import domain_linkage
-from gatewayd.settings.check import RESERVED_IDS, refers
+from gatewayd.settings.check import DOOR_RELAYS, RESERVED_IDS, refers
 from gatewayd.settings.model import LinkageSettings
 from gatewayd.settings.problem import Problem, listed, nearest, suggestion
 from gatewayd.settings.tables import DEVICE_TABLES, Draft, Entry
@@ -97,7 +97,11 @@ def _actions(entry: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _relays(draft: Draft) -> Iterator[Problem]:
-    doors = {(e.text("controller"), e.number("relay")): e for e in draft.of("door")}
+    taken = {
+        (door.text("controller"), door.number(key)): (*door.at, key)
+        for door in draft.of("door")
+        for key in DOOR_RELAYS
+    }
     boards = {entry.id: entry for entry in draft.of("controller")}
     for entry in draft.of("linkage"):
         for index, action in _actions(entry):
@@ -105,8 +109,8 @@ def _relays(draft: Draft) -> Iterator[Problem]:
             if not isinstance(board, str) or not isinstance(relay, int):
                 continue
             at = (*entry.at, "then", index, "relay")
-            if (board, relay) in doors:
-                name = draft.source.name_of((*doors[board, relay].at, "relay"))
+            if (board, relay) in taken:
+                name = draft.source.name_of(taken[board, relay])
                 what = f"relay {relay} of {board!r} is taken by {name}"
                 hint = "a door is moved by do = 'unlock' or do = 'mode', never past its rules"
                 yield draft.source.problem(at, what, hint)

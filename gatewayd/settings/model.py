@@ -75,11 +75,15 @@ class StorageSettings(Table):
 
 
 class DoorSettings(Table):
-    """A door: its lock on a relay, its contact and exit button on inputs of a controller."""
+    """A door: its lock on a relay, its contact and exit button on inputs of a controller. With
+    kind = "barrier" its lock is an arm: docs/design/barrier.md has the wiring."""
 
     id: Id = Field(description="The door's id, unique among all ids of this file.")
     name: str = Field(description="As the guard calls it.")
     controller: Id = Field(description="The id of the [[controller]] it is wired to.")
+    kind: Literal["door", "barrier"] = Field(
+        default="door", description="'barrier': an arm across a vehicle lane; `relay` raises it."
+    )
     relay: int = Field(ge=1, description="Relay terminal, from 1 as printed on the board.")
     contact_input: int | None = Field(
         default=None, ge=1, description="Input terminal of the door contact; leave out if none."
@@ -94,7 +98,13 @@ class DoorSettings(Table):
         default="unlocked",
         description="'unlocked' for a fail-secure strike, 'locked' for a magnetic lock.",
     )
-    unlock_s: float = Field(default=5.0, gt=0, le=120, description="Unlocked after a grant.")
+    unlock_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=120,
+        description="Unlocked after a grant; a barrier comes down after it where no vehicle came, "
+        "and else behind the vehicle.",
+    )
     held_s: float = Field(default=30.0, gt=0, description="Open longer than this is 'held'.")
     pre_alarm_s: float = Field(default=20.0, gt=0, description="Warn when open this long.")
     commit_deadline_ms: int = Field(
@@ -147,6 +157,47 @@ class DoorSettings(Table):
     exit_heeds_interlock: bool = Field(
         default=False,
         description="The exit button too waits for the other doors of an [[interlock]].",
+    )
+    loop_input: int | None = Field(
+        default=None,
+        ge=1,
+        description="Barrier: input of the loop under the arm; while a vehicle is on it, or its "
+        "wire is at fault, the arm is not lowered.",
+    )
+    loop_active_means: Literal["vehicle", "free"] = Field(
+        default="vehicle",
+        description="'free' for a detector whose contact is closed while no vehicle is there: a "
+        "cut wire or a dead detector then keeps the arm up.",
+    )
+    presence_input: int | None = Field(
+        default=None,
+        ge=1,
+        description="Barrier: input of the loop in front, where a vehicle waits; with it, readers "
+        "with vehicle = true open for vehicles only.",
+    )
+    presence_active_means: Literal["vehicle", "free"] = Field(
+        default="vehicle", description="What an active presence input says."
+    )
+    closed_limit_input: int | None = Field(
+        default=None, ge=1, description="Barrier: input that is active while the arm is down."
+    )
+    open_limit_input: int | None = Field(
+        default=None, ge=1, description="Barrier: input that is active while the arm is up."
+    )
+    close_relay: int | None = Field(
+        default=None,
+        ge=1,
+        description="Barrier: relay whose pulse lowers the arm; `relay` is then pulsed too. Left "
+        "out: `relay` holds the arm up for as long as it is energised.",
+    )
+    stop_relay: int | None = Field(
+        default=None, ge=1, description="Barrier: relay pulsed before the arm is turned round."
+    )
+    pulse_s: float = Field(
+        default=0.5, ge=0.1, le=2, description="Barrier: how long each pulse lasts."
+    )
+    travel_s: float = Field(
+        default=6.0, ge=1, le=30, description="Barrier: up or down by then, or it has failed."
     )
 
 
@@ -238,6 +289,11 @@ class ReaderSettings(DeviceTable):
     pin_schedule: Id | None = Field(
         default=None,
         description="A schedule of the whitelist: 'card-and-pin' only in its hours, else the card.",
+    )
+    vehicle: bool = Field(
+        default=False,
+        description="At a barrier's lane: permits (paid until) count, and where the barrier has a "
+        "presence_input a vehicle must stand there.",
     )
 
 

@@ -350,6 +350,21 @@ async def test_tiles_show_each_door_as_it_truly_is(console: Rig, desk: Desk) -> 
         await expect(tile.locator(".tile-state")).to_have_text(words)
 
 
+async def test_a_barriers_tile_shows_its_arm_and_its_vehicle(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await page.keyboard.press("2")
+    tile = page.locator("[data-door=main-gate]")
+    for changes, words, vehicle in (
+        ({"kind": "barrier", "vehicle": True, "open": False}, "Arm down", "A vehicle waits"),
+        ({"phase": "open", "open": True, "under_arm": True}, "Arm up", "is under the arm"),
+    ):
+        console.doors.set("main-gate", **changes)
+        await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate")
+        await console.alarms.clear(AlarmKind.DOOR_HELD, "main-gate")
+        await expect(tile.locator(".tile-state")).to_have_text(words)
+        await expect(tile.locator(".tile-facts")).to_contain_text(vehicle)
+
+
 async def test_a_lockdown_asks_twice_and_only_a_leader_is_offered_it(
     console: Rig, desk: Desk
 ) -> None:

@@ -48,6 +48,7 @@ NEEDED = {
     *(f"alarm.{kind}.next" for kind in AlarmKind),
     *(f"mode.{mode}" for mode in DoorMode),
     *(f"phase.{phase}" for phase in Phase),
+    *(f"armstate.{phase}" for phase in Phase),
     *(f"outcome.{outcome}" for outcome in Outcome),
     *(f"priority.{priority}" for priority in Priority),
     *(f"direction.{direction}" for direction in Direction),

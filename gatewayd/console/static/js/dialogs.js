@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { DOOR_ICON, Icon } from "./icons.js";
 import { acknowledge, openDoor, resetFire, setLockdown, setMode, shelve } from "./orders.js";
 import { boxNow, change, state } from "./store.js";
-import { aboutOf, doorState } from "./words.js";
+import { aboutOf, doorState, stateOf } from "./words.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 const REASONS = { open: 5, lockdown: 4, lift: 3, shelve: 4, modes: 4, fire: 3, forgive: 4 };
@@ -84,7 +84,7 @@ function OpenDialog({ door: given }) {
           <kbd>${LETTERS[at]?.toUpperCase()}</kbd>
           <span class="choice-text">${one.name}</span>
           <${Icon} name=${DOOR_ICON[doorState(one)]} />
-          <span class="choice-note">${t(`doorstate.${doorState(one)}`)}</span>
+          <span class="choice-note">${stateOf(one)}</span>
         </button></li>`)}
       </ul>
       <p class="hint">${t("open.hint")}</p>

@@ -27,6 +27,8 @@ const PATHS = {
   link: "M9.500 14.500l5-5M8 11.500l-2.500 2.500a3.500 3.500 0 0 0 5 5L13 16.500M11 7.500l2.500-2.500a3.500 3.500 0 0 1 5 5L16 12.500",
   blocked: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM5.800 5.800l12.400 12.400",
   fire: "M12 21a6 6 0 0 1-6-6c0-3 2-4.500 3.500-7 .5 1.500 1.500 2 2 2 0-3 .5-5 2.500-7 0 4 4 6.500 4 12a6 6 0 0 1-6 6z",
+  arm_down: "M3 20h7M5 20V9h3v11M8 11.500h13M12 11.500l1.500 2M16 11.500l1.500 2",
+  arm_up: "M3 20h7M5 20V9h3v11M8 10.500 18.500 3M12 7.700l2.400.600M15.200 5.400l2.400.600",
   enlarge: "M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7",
 };
 
@@ -45,6 +47,9 @@ export const DOOR_ICON = {
   blocked: "blocked",
   fire: "fire",
 };
+
+/** Where a barrier shows its arm instead. @type {Record<string, string>} */
+export const ARM_ICON = { secure: "arm_down", unlocked: "arm_up", open: "arm_up", free: "arm_up" };
 
 /** @type {Record<string, string>} */
 export const VERDICT_ICON = { granted: "granted", denied: "denied", failed: "warn", refused: "warn" };

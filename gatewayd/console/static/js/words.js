@@ -105,9 +105,23 @@ export const DOOR_TONE = {
 /** @param {Door} door */
 export const isOdd = (door) => ["warn", "bad", "off"].includes(DOOR_TONE[doorState(door)]);
 
+/** The state in words: of a barrier, what its arm does. @param {Door} door */
+export function stateOf(door) {
+  const arm = `armstate.${doorState(door)}`;
+  return t(door.kind === "barrier" && has(arm) ? arm : `doorstate.${doorState(door)}`);
+}
+
 /** @param {Door} door */
-export const contactOf = (door) =>
-  t(door.open === null ? "doors.contact_unknown" : `doors.contact_${door.open ? "open" : "closed"}`);
+export function contactOf(door) {
+  const what = door.kind === "barrier" ? "arm" : "contact";
+  return t(`doors.${what}_${door.open === null ? "unknown" : door.open ? "open" : "closed"}`);
+}
+
+/** The vehicle at a barrier, or nothing. @param {Door} door */
+export function vehicleOf(door) {
+  if (door.under_arm) return t("doors.vehicle_under");
+  return door.vehicle ? t("doors.vehicle_waits") : "";
+}
 
 /** Whose order the mode is, and until when; nothing where nobody ordered it. @param {Door} door */
 export function orderOf(door) {

@@ -3,10 +3,10 @@
 import { html } from "../../vendor/htm-preact.js";
 import { Areas } from "./areas.js";
 import { t } from "../i18n.js";
-import { DOOR_ICON, Icon } from "../icons.js";
+import { ARM_ICON, DOOR_ICON, Icon } from "../icons.js";
 import { mayLockDown, mayOrderModes, mayResetFire } from "../orders.js";
 import { change, state } from "../store.js";
-import { DOOR_TONE, contactOf, doorState, isOdd, orderOf } from "../words.js";
+import { DOOR_TONE, contactOf, doorState, isOdd, orderOf, stateOf, vehicleOf } from "../words.js";
 
 export const DoorsScreen = () => html`
   <section class="screen">
@@ -53,11 +53,13 @@ const ask = (what) => change({ dialog: { kind: "lockdown", what } });
 function Tile({ door }) {
   const known = state.connected;
   const now = doorState(door);
-  const words = t(`doorstate.${now}`);
+  const words = stateOf(door);
+  const icon = (door.kind === "barrier" && ARM_ICON[now]) || DOOR_ICON[now];
+  const vehicle = vehicleOf(door);
   return html`
     <li class=${`tile ${known ? DOOR_TONE[now] : "off"}`} data-door=${door.id} data-state=${known ? now : "unknown"}>
       <div class="tile-head">
-        <span class="tile-icon"><${Icon} name=${known ? DOOR_ICON[now] : "offline"} /></span>
+        <span class="tile-icon"><${Icon} name=${known ? icon : "offline"} /></span>
         <div>
           <h2>${door.name}</h2>
           <p class="tile-state">${known ? words : t("doors.unknown")}</p>
@@ -71,7 +73,8 @@ function Tile({ door }) {
         <p class="tile-order">${t("doors.waits_for", { door: door.blocked_by.name })}</p>`}
       <div class="tile-foot">
         <p class="tile-facts">${known
-          ? html`<span>${t(`mode.${door.mode}`)}</span><span>${contactOf(door)}</span>`
+          ? html`<span>${t(`mode.${door.mode}`)}</span><span>${contactOf(door)}</span>
+            ${vehicle && html`<span>${vehicle}</span>`}`
           : html`<span>${t("doors.last_known", { state: words })}</span>`}</p>
         <button class="tile-open" disabled=${!known} onClick=${() => change({ dialog: { kind: "open", door } })}
           aria-label=${t("live.open_door", { door: door.name })}>${t("doors.open")}</button>
