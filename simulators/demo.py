@@ -198,7 +198,9 @@ class Demo:
         """Until the scenario is told, or Ctrl-C; raises ProcessFailed where a part ended."""
         options = self._options
         with _asked_to_end(self._over):
-            await self._start(self._layout.scenario(options.speed, options.seconds))
+            (told,) = await self._start(self._layout.scenario(options.speed, options.seconds))
+            if told["left_out"]:
+                self._screen.step(f"left out, too little time: {'; '.join(told['left_out'])}")
             for_s = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
             self._screen.step(f"people come and go, {for_s}")
             failure = await self._over.get()

@@ -73,6 +73,8 @@ async def test_each_tap_of_a_demo_is_at_the_centre_exactly_once(tmp_path: Path) 
     assert demo.returncode == 0, out
     assert "exactly once" in out
     assert "console   http" in out
+    [left_out] = [line for line in out.splitlines() if "left out, too little time" in line]
+    assert "order lift_lockdown at the site" in left_out
     journaled = journaled_decisions(tmp_path / "run/state")
     assert journaled >= 3
     assert f"taps sent                      {journaled}\n" in out
