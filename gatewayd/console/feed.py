@@ -237,17 +237,17 @@ class Feed:
             case PictureStored(for_seq=seq):
                 return (str(seq),) if seq in decisions else (ALARMS,)
             case event if isinstance(event, ALARM_EVENTS):
-                return (ALARMS, *self._door_key(event.about))
+                return (ALARMS, *self._door_keys(event.about))
             case DeviceOnline() | DeviceOffline() | WhitelistApplied():
                 return (STATE,)
             case FireDetected() | FireReset():
                 return (STATE,)
             case event if isinstance(event, _DOOR_EVENTS):
-                return self._door_key(event.door_id)
+                return self._door_keys(event.door_id)
             case _:
                 return ()
 
-    def _door_key(self, door_id: str) -> tuple[str, ...]:
+    def _door_keys(self, door_id: str) -> tuple[str, ...]:
         return tuple(f"door {door}" for door in self._views.beside(door_id))
 
     async def _part(self, key: str, entries: Sequence[JournalEntry]) -> tuple[str, BaseModel]:
