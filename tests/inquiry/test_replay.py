@@ -94,6 +94,7 @@ async def some_hours(gate: Compound, chance: random.Random, steps: int) -> None:
         await gate.later(chance.choice((0, 0, 1)))
 
 
+@pytest.mark.timeout(300)  # some hundred taps that each wait for the disk
 @pytest.mark.parametrize("seed", [1, 3])
 async def test_with_the_same_list_and_settings_every_decision_comes_out_as_it_was(
     tmp_path: Path, seed: int
