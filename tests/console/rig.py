@@ -24,6 +24,7 @@ from gatewayd.domain.events import (
     AccessGranted,
     AccessOutcome,
     Cause,
+    DesiredApplied,
     DoorModeChanged,
     DoorUnlocked,
     Event,
@@ -174,8 +175,9 @@ class FakeDoors:
     async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
         return await self.withdraw(door_id, cause)
 
-    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        return await self.set_mode(door_id, mode, cause)
+    async def want(self, wanted: DesiredApplied) -> None:
+        """The console orders nothing in the centre's name."""
+        raise NotImplementedError
 
 
 class FakeFire:
