@@ -94,9 +94,13 @@ class ModeDesk:
     # ---------------------------------------------------------------- the port `Doors`: questions
 
     def status(self, door_id: DoorId) -> DoorStatus:
-        governs = self.governs(door_id)
+        """In the mode that governs, from when it does: the lock may take its drive time to follow,
+        and `unlocked` and `failed` say how it stands meanwhile."""
+        governs, told = self.governs(door_id), self._doors.status(door_id)
+        passing = governs.mode is DoorMode.LOCKED and told.mode is DoorMode.ACCESSED
         return replace(
-            self._doors.status(door_id),
+            told,
+            mode=told.mode if passing else governs.mode,
             mode_slot=governs.slot,
             mode_cause=None if governs.slot is None else governs.cause,
             mode_until_ms=governs.until_ms,

@@ -290,7 +290,8 @@ class Doors(Protocol):
         Raises JournalError where nothing was done."""
 
     async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
-        """Take back every lockdown of the door, whoever ordered it. Raises JournalError."""
+        """Take back every lockdown of the door, whoever ordered it; without one, nothing happens.
+        Raises JournalError."""
 
     async def want(self, wanted: DesiredApplied) -> None:
         """The centre's whole word on these doors: journaled, and then each mode replaces all that

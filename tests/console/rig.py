@@ -125,6 +125,7 @@ class FakeDoors:
             for i, _ in DOORS
         }
         self.unlocked: list[tuple[DoorId, Cause]] = []
+        self.lifted: list[DoorId] = []  # asked for
         self.answer = Outcome.UNLOCKED
         self.hang = False
 
@@ -173,6 +174,9 @@ class FakeDoors:
         return self.answer
 
     async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
+        self.lifted.append(door_id)
+        if self.now[door_id].mode is not DoorMode.LOCKED_DOWN:
+            return self.answer
         return await self.withdraw(door_id, cause)
 
     async def want(self, wanted: DesiredApplied) -> None:

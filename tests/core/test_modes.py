@@ -149,6 +149,23 @@ async def test_a_lockdown_locks_while_the_journal_hangs_and_is_kept_when_it_goes
         assert house.orders()[-1].mode is DoorMode.LOCKED_DOWN
 
 
+async def test_the_status_shows_a_lockdown_while_the_lock_has_still_to_follow() -> None:
+    clock = ManualClock()
+    async with gatehouse(clock=clock, board=SlowBoard(clock, answers_s=1.5)) as house:
+        await house.settled(5)
+        passing = asyncio.ensure_future(house.modes.unlock(GATE_ID, CHEN))
+        await house.settled(0.1)
+        assert house.modes.status(GATE_ID).mode is DoorMode.ACCESSED
+        down = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.LOCKED_DOWN, CHEN))
+        await house.settled(0.5)
+        status = house.modes.status(GATE_ID)
+        assert (status.mode, status.mode_slot) == (DoorMode.LOCKED_DOWN, ModeSlot.OPERATOR)
+        assert status.unlocked  # still, and it is not hidden
+        await house.settled(5)
+        assert [await passing, await down] == [Outcome.UNLOCKED, Outcome.UNLOCKED]
+        assert not house.modes.status(GATE_ID).unlocked
+
+
 async def test_a_lockdown_that_the_journal_refuses_stands_and_follows_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
