@@ -25,6 +25,7 @@ from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
+END_ROUNDS = 3  # at the end, for a board whose line is too slow for all its doors in one drive time
 MAX_INBOX = 256  # inputs of one door waiting for its task; a bouncing contact fills it first
 DRIVE_TIMEOUT_S = 2.0  # GB 50396: card read to actuator within 2 s, or it counts as failed
 
@@ -120,10 +121,15 @@ class DoorTask:
             if letter.answer is not None and not letter.answer.done():
                 letter.answer.set_result(outcome)
 
+    @property
+    def unsettled(self) -> bool:
+        """Unlocked for the moment, or not confirmed: the lock has still to be told."""
+        return self.state.relock_at_ns is not None or self.state.retry_at_ns is not None
+
     async def lock_before_the_end(self) -> None:
         """After `run` has ended: a door that a grant had unlocked does not stay so. A door that
         its mode keeps free stays free: the end of a program is no order of a person."""
-        if self.state.relock_at_ns is not None or self.state.retry_at_ns is not None:
+        if self.unsettled:
             self.state = replace(self.state, relock_at_ns=0)
             await self._take(rules.TimePassed())
 
@@ -202,6 +208,10 @@ class DoorTask:
         except (DeviceError, TimeoutError) as error:
             detail = str(error) or f"no answer within {DRIVE_TIMEOUT_S:g} s"
             return rules.DriveFailed(order.unlocked, detail)
+        except asyncio.CancelledError:
+            # The end came between the order and the board's word: `lock_before_the_end` says it.
+            self.state = replace(self.state, failed=True, relock_at_ns=0, retry_at_ns=0)
+            raise
         if order.confirmed is not None:
             self._recorder.record(order.confirmed)
         return rules.DriveDone()
@@ -230,6 +240,16 @@ class DoorTasks:
         for other in interlock.tripped_by(door_id, self._interlocks):
             self.tasks[other].post(rules.InterlockTripped())
 
+    async def lock_before_the_end(self) -> None:
+        """After the tasks have ended, every door at once: the supervisor's patience does not last
+        for one silent board after the other."""
+        boards: dict[int, list[DoorTask]] = {}
+        for task in self.tasks.values():
+            boards.setdefault(id(task.wiring.controller), []).append(task)
+        async with asyncio.TaskGroup() as group:
+            for tasks in boards.values():
+                group.create_task(_lock_all(tasks), name="the last lock of a board's doors")
+
     def status(self, door_id: DoorId) -> DoorStatus:
         """Raises KeyError for a door that the settings do not have."""
         return self.tasks[door_id].status
@@ -247,3 +267,17 @@ class DoorTasks:
         task = self.tasks[door_id]
         seconds = task.door.unlock_s if unlock_s is None else unlock_s
         return await task.order(rules.UnlockOrdered(cause, seconds, passage, extra_held_s))
+
+
+async def _lock_all(tasks: Sequence[DoorTask]) -> None:
+    """The doors of one board. Those that it did not confirm are told again while it confirms any:
+    they may have waited too long for their turn on its line."""
+    left = [task for task in tasks if task.unsettled]
+    for _ in range(END_ROUNDS):
+        told = left
+        async with asyncio.TaskGroup() as group:
+            for task in told:
+                group.create_task(task.lock_before_the_end(), name=f"last lock of {task.door.id}")
+        left = [task for task in told if task.unsettled]
+        if len(left) in {0, len(told)}:
+            return
