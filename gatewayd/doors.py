@@ -54,6 +54,17 @@ class _Letter:
     answer: asyncio.Future[Outcome] | None = None
 
 
+def _kind_of(event: rules.DoorInput) -> object:
+    """Of inputs of one kind the last says how things stand."""
+    match event:
+        case rules.ControllerLost() | rules.ControllerBack():
+            return rules.ControllerLost
+        case rules.InputFaulted(name=name):
+            return rules.InputFaulted, name
+        case _:
+            return type(event)
+
+
 class DoorTask:
     """One door. Everything that happens to it goes through `run`, one thing at a time."""
 
@@ -80,6 +91,7 @@ class DoorTask:
         self.blocked_by: Callable[[], DoorId | None] = lambda: None
         self.tell_opened: Callable[[], None] = lambda: None
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(MAX_INBOX)
+        self._beyond_cap: dict[object, rules.DoorInput] = {}
 
     @property
     def status(self) -> DoorStatus:
@@ -99,12 +111,16 @@ class DoorTask:
         )
 
     def post(self, event: rules.DoorInput) -> None:
-        """Hand over what the controller saw; over the cap it is dropped with a log line, and the
-        next poll of the controller tells the input's state again."""
-        try:
+        """Hand over what the controller saw. Over the cap the last of each kind is kept, with a log
+        line: a controller tells changes only, and would not say how an input stands again."""
+        if not self._beyond_cap and not self._inbox.full():
             self._inbox.put_nowait(_Letter(event))
-        except asyncio.QueueFull:
-            log.error("door %s: too many inputs at once, one dropped", self.door.id)
+            return
+        if not self._beyond_cap:
+            log.error("door %s: too many inputs at once, the last of each kind count", self.door.id)
+        kind = _kind_of(event)
+        self._beyond_cap.pop(kind, None)
+        self._beyond_cap[kind] = event  # behind the others: their order is kept
 
     async def order(self, event: rules.DoorInput) -> Outcome:
         """Hand over an order and wait for what came of it."""
@@ -135,6 +151,9 @@ class DoorTask:
 
     async def _next_letter(self) -> _Letter:
         """The next input, or TimePassed when a deadline comes first."""
+        while self._beyond_cap and not self._inbox.full():
+            kind = next(iter(self._beyond_cap))
+            self._inbox.put_nowait(_Letter(self._beyond_cap.pop(kind)))
         deadline_ns = rules.next_deadline_ns(self.state)
         if deadline_ns is None or not self._inbox.empty():
             if deadline_ns is not None and deadline_ns <= self._clock.monotonic_ns():

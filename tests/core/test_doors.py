@@ -12,7 +12,10 @@ from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.door import (
     ContactChanged,
     ControllerBack,
+    ControllerLost,
     ExitPressed,
+    InputFaulted,
+    InputName,
     ModeOrdered,
     TimePassed,
 )
@@ -191,6 +194,33 @@ async def test_more_inputs_than_the_inbox_holds_are_dropped_and_the_door_lives(g
     for _ in range(MAX_INBOX + 20):
         gate.task.post(TimePassed())
     assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.UNLOCKED
+
+
+async def test_beyond_what_the_inbox_holds_the_last_of_each_kind_is_heard(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(MAX_INBOX):
+        gate.task.post(TimePassed())
+    for event in (
+        ControllerLost(),
+        InputFaulted(InputName.LOCK, "open"),
+        InputFaulted(InputName.TAMPER, "short"),
+        InputFaulted(InputName.TAMPER, ""),
+        ControllerBack(),
+        *[ContactChanged(open_) for open_ in [True, False] * 50 + [True]],
+    ):
+        gate.task.post(event)
+    await gate.clock.advance(0)
+    assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.UNLOCKED  # all before it is heard
+    assert gate.task.state.online
+    assert gate.task.state.open
+    assert gate.task.state.faults == {InputName.LOCK}
+    assert [record.message for record in caplog.records] == [
+        f"door {GATE.id}: too many inputs at once, the last of each kind count"
+    ]
+    gate.task.post(ContactChanged(False))
+    await gate.clock.advance(0)
+    assert gate.task.state.open is False
 
 
 async def test_an_order_beats_the_deadline_it_extends(gate: Gate) -> None:
