@@ -78,10 +78,11 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
                 log.info("doors decide, whitelist revision %d", box.whitelist.revision)
                 await _serve_until(box, stop)
             # No task moves a door any more, and the boards still listen.
-            for door in box.doors.tasks.values():
-                await door.lock_before_the_end()
-            for output in box.outputs.values():
-                await output.off_before_the_end()
+            await box.doors.lock_before_the_end()
+            async with asyncio.TaskGroup() as group:
+                for (board, relay), output in box.outputs.items():
+                    name = f"last word to {board} relay {relay}"
+                    group.create_task(output.off_before_the_end(), name=name)
         await _flush(box)
 
 

@@ -26,6 +26,7 @@ from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
+END_ROUNDS = 3  # at the end, for a board whose line is too slow for all its doors in one drive time
 MAX_INBOX = 256  # inputs of one door waiting for its task; a bouncing contact fills it first
 DRIVE_TIMEOUT_S = 2.0  # GB 50396: card read to actuator within 2 s, or it counts as failed
 
@@ -81,6 +82,17 @@ class _Letter:
     answer: asyncio.Future[Outcome] | None = None
 
 
+def _kind_of(event: rules.DoorInput) -> object:
+    """Of inputs of one kind the last says how things stand."""
+    match event:
+        case rules.ControllerLost() | rules.ControllerBack():
+            return rules.ControllerLost
+        case rules.InputFaulted(name=name):
+            return rules.InputFaulted, name
+        case _:
+            return type(event)
+
+
 class DoorTask:
     """One door. Everything that happens to it goes through `run`, one thing at a time."""
 
@@ -109,6 +121,7 @@ class DoorTask:
         self.blocked_by: Callable[[], DoorId | None] = lambda: None
         self.tell_opened: Callable[[], None] = lambda: None
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(MAX_INBOX)
+        self._beyond_cap: dict[object, rules.DoorInput] = {}
 
     @property
     def status(self) -> DoorStatus:
@@ -131,12 +144,16 @@ class DoorTask:
         )
 
     def post(self, event: rules.DoorInput) -> None:
-        """Hand over what the controller saw; over the cap it is dropped with a log line, and the
-        next poll of the controller tells the input's state again."""
-        try:
+        """Hand over what the controller saw. Over the cap the last of each kind is kept, with a log
+        line: a controller tells changes only, and would not say how an input stands again."""
+        if not self._beyond_cap and not self._inbox.full():
             self._inbox.put_nowait(_Letter(event))
-        except asyncio.QueueFull:
-            log.error("door %s: too many inputs at once, one dropped", self.door.id)
+            return
+        if not self._beyond_cap:
+            log.error("door %s: too many inputs at once, the last of each kind count", self.door.id)
+        kind = _kind_of(event)
+        self._beyond_cap.pop(kind, None)
+        self._beyond_cap[kind] = event  # behind the others: their order is kept
 
     async def order(self, event: rules.DoorInput) -> Outcome:
         """Hand over an order and wait for what came of it."""
@@ -158,16 +175,24 @@ class DoorTask:
             if letter.answer is not None and not letter.answer.done():
                 letter.answer.set_result(outcome)
 
+    @property
+    def unsettled(self) -> bool:
+        """Unlocked for the moment, or not confirmed: the lock has still to be told."""
+        return self.state.relock_at_ns is not None or self.state.retry_at_ns is not None
+
     async def lock_before_the_end(self) -> None:
         """After `run` has ended: a door that a grant had unlocked does not stay so. A door that
         its mode keeps free stays free: the end of a program is no order of a person."""
-        if self.state.relock_at_ns is not None or self.state.retry_at_ns is not None:
+        if self.unsettled:
             self.state = replace(self.state, relock_at_ns=0)
             await self._take(rules.TimePassed())
         await self._lock.finish()
 
     async def _next_letter(self) -> _Letter:
         """The next input, or TimePassed when a deadline comes first."""
+        while self._beyond_cap and not self._inbox.full():
+            kind = next(iter(self._beyond_cap))
+            self._inbox.put_nowait(_Letter(self._beyond_cap.pop(kind)))
         deadline_ns = self._rules.next_deadline_ns(self.state)
         if deadline_ns is None or not self._inbox.empty():
             # What a barrier's loop says comes before the end of its time.
@@ -242,6 +267,10 @@ class DoorTask:
         except (DeviceError, TimeoutError) as error:
             detail = str(error) or f"no answer within {DRIVE_TIMEOUT_S:g} s"
             return rules.DriveFailed(order.unlocked, detail)
+        except asyncio.CancelledError:
+            # The end came between the order and the board's word: `lock_before_the_end` says it.
+            self.state = replace(self.state, failed=True, relock_at_ns=0, retry_at_ns=0)
+            raise
         if order.confirmed is not None:
             self._recorder.record(order.confirmed)
         return rules.DriveDone()
@@ -270,6 +299,16 @@ class DoorTasks:
         for other in interlock.tripped_by(door_id, self._interlocks):
             self.tasks[other].post(rules.InterlockTripped())
 
+    async def lock_before_the_end(self) -> None:
+        """After the tasks have ended, every door at once: the supervisor's patience does not last
+        for one silent board after the other."""
+        boards: dict[int, list[DoorTask]] = {}
+        for task in self.tasks.values():
+            boards.setdefault(id(task.wiring.controller), []).append(task)
+        async with asyncio.TaskGroup() as group:
+            for tasks in boards.values():
+                group.create_task(_lock_all(tasks), name="the last lock of a board's doors")
+
     def status(self, door_id: DoorId) -> DoorStatus:
         """Raises KeyError for a door that the settings do not have."""
         return self.tasks[door_id].status
@@ -287,3 +326,17 @@ class DoorTasks:
         task = self.tasks[door_id]
         seconds = task.door.unlock_s if unlock_s is None else unlock_s
         return await task.order(rules.UnlockOrdered(cause, seconds, passage, extra_held_s))
+
+
+async def _lock_all(tasks: Sequence[DoorTask]) -> None:
+    """The doors of one board. Those that it did not confirm are told again while it confirms any:
+    they may have waited too long for their turn on its line."""
+    left = [task for task in tasks if task.unsettled]
+    for _ in range(END_ROUNDS):
+        told = left
+        async with asyncio.TaskGroup() as group:
+            for task in told:
+                group.create_task(task.lock_before_the_end(), name=f"last lock of {task.door.id}")
+        left = [task for task in told if task.unsettled]
+        if len(left) in {0, len(told)}:
+            return

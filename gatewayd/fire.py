@@ -6,8 +6,9 @@ the return of the board's line is no fire and ends none; only what the input say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.events import Cause, FireDetected, FireReset
@@ -91,7 +92,12 @@ class FireDesk:
             return FireAnswer.NO_FIRE
         if self._input_says_fire():
             return FireAnswer.STILL_ON
+        return await self._modes.finished(partial(self._end, cause))
+
+    async def _end(self, cause: Cause, gone: Callable[[], bool]) -> FireAnswer:
         await self._recorder.in_order()
+        if gone() or not self._on:
+            return FireAnswer.NO_FIRE
         await self._journal.append(FireReset(cause))
         self._on = False
         if self._wired is not None and self._input_says_fire():  # again, while the disk wrote

@@ -2,7 +2,8 @@
 
 Owns the orders, their journaling, their end by time and the doors' own hours. Must not decide who
 wins (`gatewayd.domain.modes`) nor move a lock (`gatewayd.doors`). What may free a door is durable
-before the door moves; what locks it never waits for a disk.
+before the door moves; what locks it never waits for a disk. The events stand in the journal in the
+order in which the orders took their places, so that a restart finds what is in force now.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from gatewayd.domain import modes
 from gatewayd.domain.door import FREE_MODES, ModeOrdered
 from gatewayd.domain.events import (
     Cause,
     CauseKind,
+    DesiredApplied,
     DoorFirstPerson,
     DoorModeOrdered,
-    Event,
     Outcome,
 )
 from gatewayd.domain.model import (
@@ -41,6 +43,8 @@ from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 LOOK_EVERY_NS = NS_PER_S  # ends, hours and a clock that jumped are noticed within this time
 HOURS = OrderKey(ModeSlot.SCHEDULE)
 FIRE = OrderKey(ModeSlot.FIRE)
@@ -48,11 +52,11 @@ FIRE = OrderKey(ModeSlot.FIRE)
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One order that takes its place, or leaves it empty; `event` None: it is journaled already."""
+    """One order that takes its place, or leaves it empty, and what the journal is told of it."""
 
     key: OrderKey
     order: ModeOrder | None
-    event: DoorModeOrdered | None
+    event: DoorModeOrdered
 
 
 class ModeDesk:
@@ -81,6 +85,7 @@ class ModeDesk:
         self._tickets = count(1)
         self._newest: Counter[tuple[DoorId, OrderKey]] = Counter()
         self._in_flight: Counter[tuple[DoorId, OrderKey]] = Counter()  # on their way to the disk
+        self._writing = {door_id: asyncio.Lock() for door_id in doors.tasks}
         self._work = asyncio.TaskGroup()
         self._running = False
         self._under_way: set[str] = set()
@@ -89,9 +94,13 @@ class ModeDesk:
     # ---------------------------------------------------------------- the port `Doors`: questions
 
     def status(self, door_id: DoorId) -> DoorStatus:
-        governs = self.governs(door_id)
+        """In the mode that governs, from when it does: the lock may take its drive time to follow,
+        and `unlocked` and `failed` say how it stands meanwhile."""
+        governs, told = self.governs(door_id), self._doors.status(door_id)
+        passing = governs.mode is DoorMode.LOCKED and told.mode is DoorMode.ACCESSED
         return replace(
-            self._doors.status(door_id),
+            told,
+            mode=told.mode if passing else governs.mode,
             mode_slot=governs.slot,
             mode_cause=None if governs.slot is None else governs.cause,
             mode_until_ms=governs.until_ms,
@@ -103,6 +112,10 @@ class ModeDesk:
     def governs(self, door_id: DoorId) -> Effective:
         """The mode that is in force now, and on whose word."""
         return self._effective(door_id, self._orders[door_id])
+
+    def orders(self, door_id: DoorId) -> Orders:
+        """All that stand, the one that governs among them."""
+        return self._orders[door_id]
 
     def _effective(self, door_id: DoorId, orders: Orders) -> Effective:
         now = self._clock.now()
@@ -146,14 +159,11 @@ class ModeDesk:
     async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
         return await self._take_back(door_id, modes.lockdowns(self._orders[door_id]), cause)
 
-    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        slot = modes.slot_of(cause)
-        order = None if mode is DoorMode.LOCKED else ModeOrder(mode, cause)
-        changes = [_Change(OrderKey(slot, lockdown), None, None) for lockdown in (False, True)]
-        if order is not None:
-            key = modes.key_of(slot, mode)
-            changes = [c for c in changes if c.key != key] + [_Change(key, order, None)]
-        return await self._carry_out(door_id, changes)
+    async def want(self, wanted: DesiredApplied) -> None:
+        await self.finished(partial(self._write_wanted, wanted))
+        async with asyncio.TaskGroup() as group:  # a door whose board is dead delays no other
+            for door_id, _mode in wanted.doors:
+                group.create_task(self._follow(door_id), name=f"desired {door_id}")
 
     async def _take_back(self, door_id: DoorId, keys: Iterable[OrderKey], cause: Cause) -> Outcome:
         changes = [
@@ -275,41 +285,95 @@ class ModeDesk:
         ticket = next(self._tickets)
         first = self._may_free(door_id, changes)
         if first:
-            put = await self._put_durable(door_id, changes, ticket)
+            placed = await self._put_durable(door_id, changes, ticket)
         else:
-            put = [self._put(door_id, change.key, change.order, ticket) for change in changes]
+            placed = self._put_at_once(door_id, changes, ticket)
         again = governing is not None and self._key_that_governs(door_id) == governing
         outcome = await self._follow(door_id, again=again)
-        events = [change.event for change in changes if change.event is not None]
-        if not first and events:
-            await self._keep(events)
-        return outcome if any(put) else Outcome.REFUSED
+        if not first:
+            await self._kept()
+        return outcome if placed else Outcome.REFUSED
 
-    async def _put_durable(
-        self, door_id: DoorId, changes: Sequence[_Change], ticket: int
-    ) -> list[bool]:
-        """Each on disk, after all that was ordered before it, and then in its place; which of them
-        were. One in whose place something later was ordered meanwhile is dropped."""
-        put = []
+    def _put_at_once(self, door_id: DoorId, changes: Sequence[_Change], ticket: int) -> bool:
+        """Each in its place, and handed to the recorder in the same breath: it keeps this order
+        whenever the disk is there, though the lock answers late or the giver goes away."""
         for change in changes:
-            place = door_id, change.key
-            self._in_flight[place] += 1
+            self._put(door_id, change.key, change.order, ticket)
+            self._recorder.record(change.event)
+        return True
+
+    async def _put_durable(self, door_id: DoorId, changes: Sequence[_Change], ticket: int) -> bool:
+        """Each on disk, after all that was ordered before it, and then in its place; whether any
+        was. One in whose place something later was ordered meanwhile is dropped."""
+        places = [(door_id, change.key) for change in changes]
+        self._in_flight.update(places)
+
+        async def write(gone: Callable[[], bool]) -> bool:
             try:
-                if change.event is not None:
+                async with self._writing[door_id]:
                     await self._recorder.in_order()
-                late = ticket < self._newest[place]
-                if change.event is not None and not late:
-                    await self._journal.append(change.event)
+                    if gone():
+                        return False
+                    return any([await self._write(door_id, each, ticket) for each in changes])
             finally:
-                self._in_flight[place] -= 1
-            put.append(not late and self._put(door_id, change.key, change.order, ticket))
-        return put
+                self._in_flight.subtract(places)
+
+        return await self.finished(write)
+
+    async def _write(self, door_id: DoorId, change: _Change, ticket: int) -> bool:
+        await self._recorder.in_order()
+        if ticket < self._newest[door_id, change.key]:
+            return False
+        await self._journal.append(change.event)
+        return self._put(door_id, change.key, change.order, ticket)
+
+    async def _write_wanted(self, wanted: DesiredApplied, gone: Callable[[], bool]) -> None:
+        """It is one event, so it counts from when the journal has it in hand and not from when it
+        was given: it can't be overtaken at one door and not at another."""
+        async with AsyncExitStack() as stack:
+            for door_id in sorted(door_id for door_id, _mode in wanted.doors):
+                await stack.enter_async_context(self._writing[door_id])
+            await self._recorder.in_order()
+            if gone():
+                return
+            ticket = next(self._tickets)
+            await self._journal.append(wanted)
+            for door_id, mode in wanted.doors:
+                order = modes.desired_order(mode, wanted.revision)
+                for key in (OrderKey(ModeSlot.CENTRE), OrderKey(ModeSlot.CENTRE, lockdown=True)):
+                    own = order if key == modes.key_of(ModeSlot.CENTRE, mode) else None
+                    self._put(door_id, key, own, ticket)
+
+    async def finished(self, work: Callable[[Callable[[], bool]], Coroutine[Any, Any, _T]]) -> _T:
+        """What came of `work`, which comes to its end also when the caller goes away: what the
+        journal has in hand can't be taken back, and so it is in force as well. `work` is told by
+        its argument whether the caller has gone. Raises JournalError as it does."""
+        answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+
+        async def carry() -> None:
+            try:
+                result = await work(answer.cancelled)
+                if not answer.done():
+                    answer.set_result(result)
+            except JournalError as error:
+                if not answer.done():
+                    answer.set_exception(error)
+            finally:
+                answer.cancel()
+
+        self._work.create_task(carry(), name="an order on its way to the disk")
+        return await answer
 
     def _may_free(self, door_id: DoorId, changes: Sequence[_Change]) -> bool:
         """Whether the door is free after these, now or once something else ends."""
         if any(c.order is not None and c.order.mode in FREE_MODES for c in changes):
             return True
         after = self._orders[door_id]
+        if self._writing[door_id].locked() and any(
+            c.order is None and c.key in after and after[c.key].mode not in FREE_MODES
+            for c in changes
+        ):
+            return True  # what is on its way to the disk may free the door once this is gone
         for change in changes:
             after = modes.changed(after, change.key, change.order)
         frees = self._effective(door_id, after).mode in FREE_MODES
@@ -337,10 +401,8 @@ class ModeDesk:
             outcome = await task.order(ModeOrdered(governs.mode, governs.cause))
         return outcome
 
-    async def _keep(self, events: Iterable[Event]) -> None:
-        """Hand over to the recorder, which tries until it is durable, and wait for it a moment."""
-        for event in events:
-            self._recorder.record(event)
+    async def _kept(self) -> None:
+        """Wait a moment until it is durable; the recorder tries for as long as it takes."""
         try:
             await self._recorder.in_order()
         except JournalError as error:

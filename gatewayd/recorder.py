@@ -63,8 +63,10 @@ class Recorder:
                 self._waiting.append((GapRecorded(1, detail), self._clock.now()))
 
     async def flushed(self) -> None:
-        """Returns when nothing waits any more; bound it with a timeout."""
-        await self._idle.wait()
+        """Returns when nothing waits any more; bound it with a timeout. Whoever appends at once
+        after it stands behind all that was recorded."""
+        while self._waiting:
+            await self._idle.wait()
 
     async def in_order(self) -> None:
         """For whoever appends to the journal what must stand after all that was recorded before.

@@ -7,7 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
+from gatewayd.domain.events import (
+    Cause,
+    CauseKind,
+    CredentialRef,
+    DesiredApplied,
+    Event,
+    Outcome,
+)
 from gatewayd.domain.model import (
     AccessLevel,
     AlarmKind,
@@ -30,6 +37,7 @@ from gatewayd.domain.ports import (
     ControllerEvent,
     DeviceError,
     DoorStatus,
+    Journal,
     JournalError,
     WhitelistReadError,
 )
@@ -151,10 +159,11 @@ class FakeBoard:
 
 class FakeDoors:
     """Implements ports.Doors for one door; remembers unlocks with their causes. Until `release`,
-    after `hold`, the board gives no answer."""
+    after `hold`, the board gives no answer. What the centre wants goes to `journal`, if any."""
 
-    def __init__(self, door_id: DoorId) -> None:
+    def __init__(self, door_id: DoorId, journal: Journal | None = None) -> None:
         self.door_id = door_id
+        self.journal = journal
         self.mode = DoorMode.LOCKED
         self.unlocks: list[tuple[Cause, float | None]] = []
         self.passages: list[tuple[Passage, float]] = []
@@ -207,8 +216,11 @@ class FakeDoors:
             return self.outcome
         return await self.set_mode(door_id, DoorMode.LOCKED, cause)
 
-    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        return await self.set_mode(door_id, mode, cause)
+    async def want(self, wanted: DesiredApplied) -> None:
+        if self.journal is not None:
+            await self.journal.append(wanted)
+        for door_id, mode in wanted.doors:
+            await self.set_mode(door_id, mode, Cause(CauseKind.CENTRE))
 
 
 class NotedPictures:

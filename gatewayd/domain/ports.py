@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
-from gatewayd.domain.events import Cause, CredentialRef, Event, Outcome
+from gatewayd.domain.events import Cause, CredentialRef, DesiredApplied, Event, Outcome
 from gatewayd.domain.model import (
     AccessLevel,
     AlarmKind,
@@ -281,9 +281,10 @@ class Doors(Protocol):
         clock) or a later order of the same slot. A lockdown lies over the slot's other order, has
         no `until_ms` and stays until it is lifted.
 
-        What may free the door is journaled before it moves, what locks it after. UNLOCKED: the mode
-        is in force. REFUSED: the order is kept, and another one wins over it. INTERLOCKED: a door
-        of an interlock is not left free, nothing is kept. FAILED: the lock did not confirm.
+        What may free the door is journaled before it moves; what locks it waits for no disk.
+        UNLOCKED: the mode is in force. REFUSED: the order is kept, and another one wins over it.
+        INTERLOCKED: a door of an interlock is not left free, nothing is kept. FAILED: the lock did
+        not confirm.
         Raises ValueError for Accessed, which is no order, and JournalError where nothing was done.
         """
 
@@ -292,11 +293,13 @@ class Doors(Protocol):
         Raises JournalError where nothing was done."""
 
     async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
-        """Take back every lockdown of the door, whoever ordered it. Raises JournalError."""
+        """Take back every lockdown of the door, whoever ordered it; without one, nothing happens.
+        Raises JournalError."""
 
-    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        """The centre's whole word on the door, already journaled as DesiredApplied: this mode
-        replaces all that its slot ordered; Locked is no order at all."""
+    async def want(self, wanted: DesiredApplied) -> None:
+        """The centre's whole word on these doors: journaled, and then each mode replaces all that
+        the centre's slot ordered of its door; Locked is no order at all. Returns when every door
+        was told. Raises JournalError where nothing was done."""
 
 
 class FireAnswer(StrEnum):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from gatewayd.domain.events import (
-    Cause,
-    CauseKind,
     DesiredApplied,
     DesiredRejected,
     Event,
@@ -95,15 +92,7 @@ class DesiredState:
             return
         self._rejected = {}
         modes = tuple((DoorId(door), MODES[mode]) for door, mode in sorted(desired.doors.items()))
-        await self._ledger.append(DesiredApplied(desired.rev, kid, modes))
-        await self._set(modes, desired.rev)
-
-    async def _set(self, modes: Iterable[tuple[DoorId, DoorMode]], revision: int) -> None:
-        """All at once: a door whose board is dead delays no other's lockdown."""
-        cause = Cause(CauseKind.CENTRE, f"desired {revision}")
-        async with asyncio.TaskGroup() as group:
-            for door, mode in modes:
-                group.create_task(self._doors.want(door, mode, cause), name=f"desired {door}")
+        await self._doors.want(DesiredApplied(desired.rev, kid, modes))
 
     def _objections(self, desired: Desired) -> dict[str, str]:
         if desired.aud != self._gateway:

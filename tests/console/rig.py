@@ -24,6 +24,7 @@ from gatewayd.domain.events import (
     AccessGranted,
     AccessOutcome,
     Cause,
+    DesiredApplied,
     DoorModeChanged,
     DoorUnlocked,
     Event,
@@ -124,6 +125,7 @@ class FakeDoors:
             for i, _ in DOORS
         }
         self.unlocked: list[tuple[DoorId, Cause]] = []
+        self.lifted: list[DoorId] = []  # asked for
         self.answer = Outcome.UNLOCKED
         self.hang = False
 
@@ -172,10 +174,14 @@ class FakeDoors:
         return self.answer
 
     async def lift(self, door_id: DoorId, cause: Cause) -> Outcome:
+        self.lifted.append(door_id)
+        if self.now[door_id].mode is not DoorMode.LOCKED_DOWN:
+            return self.answer
         return await self.withdraw(door_id, cause)
 
-    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        return await self.set_mode(door_id, mode, cause)
+    async def want(self, wanted: DesiredApplied) -> None:
+        """The console orders nothing in the centre's name."""
+        raise NotImplementedError
 
 
 class FakeFire:

@@ -43,7 +43,7 @@ async def test_a_lockdown_takes_every_door_and_is_lifted_where_it_stands(console
         lifted = await order(client, LIFT, {"reason": "over"}, "key-lift-1")
     assert [one["outcome"] for one in down.json()["doors"]] == ["unlocked"] * 3
     assert {door["mode"] for door in locked.values()} == {"LockedDown"}
-    assert [one["door_id"] for one in lifted.json()["doors"]] == ["main-gate", "b2-lobby"]
+    assert [one["outcome"] for one in lifted.json()["doors"]] == ["unlocked"] * 3
     assert list(in_mode(console).values()) == [DoorMode.LOCKED, DoorMode.BLOCKED, DoorMode.LOCKED]
     assert await console.journaled(OperatorOrdered) == [
         OperatorOrdered("chen-leader", "lockdown", "*", "police request"),
@@ -116,8 +116,8 @@ async def test_a_lift_that_cannot_be_journaled_lifts_nothing(console: Rig) -> No
 async def test_under_a_fire_a_lockdown_that_cannot_be_seen_is_lifted_too(console: Rig) -> None:
     console.doors.set("b2-lobby", mode=DoorMode.LOCKED_OPEN, mode_slot=ModeSlot.FIRE)
     async with console.signed_in(Role.LEADER) as client:
-        answer = await order(client, LIFT, REASON)
-    assert [one["door_id"] for one in answer.json()["doors"]] == ["b2-lobby"]
+        await order(client, LIFT, REASON)
+    assert "b2-lobby" in console.doors.lifted
 
 
 async def test_a_door_whose_mode_cannot_be_journaled_is_named(console: Rig) -> None:

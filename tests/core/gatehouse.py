@@ -13,15 +13,18 @@ from gatewayd.domain.events import (
     AlarmRaised,
     Cause,
     CauseKind,
+    DesiredApplied,
     DoorModeOrdered,
     Event,
 )
 from gatewayd.domain.interlock import Interlock
 from gatewayd.domain.model import (
+    NS_PER_S,
     AlarmKind,
     DeviceId,
     Door,
     DoorId,
+    DoorMode,
     HolidayCalendar,
     Schedule,
     ScheduleId,
@@ -65,6 +68,21 @@ class SilentBoard(FakeBoard):
         await asyncio.Event().wait()
 
 
+class SlowBoard(FakeBoard):
+    """A board that answers late: `answers_s` after it was told."""
+
+    def __init__(self, clock: ManualClock, answers_s: float) -> None:
+        super().__init__()
+        self.clock = clock
+        self.answers_s = answers_s
+
+    async def set_relay(self, relay: int, energised: bool) -> None:
+        if self.answers_s:
+            wait_ns = round(self.answers_s * NS_PER_S)
+            await self.clock.sleep_until(self.clock.monotonic_ns() + wait_ns)
+        await super().set_relay(relay, energised)
+
+
 @dataclass
 class Gatehouse:
     clock: ManualClock
@@ -75,6 +93,7 @@ class Gatehouse:
     fire: FireDesk
     lists: Lists
     alarms: AlarmDesk
+    revision: int = 0  # of what the centre wants
 
     def unlocked(self, door: DoorId = GATE_ID) -> bool:
         return bool(self.board.relays.get(self.doors.tasks[door].wiring.relay))
@@ -86,6 +105,11 @@ class Gatehouse:
         """The same for hours: the wall clock is set, and only the last two seconds are lived."""
         self.clock.jump_wall(seconds - 2)
         await self.clock.advance(2)
+
+    async def want(self, mode: DoorMode, door: DoorId = GATE_ID) -> None:
+        """The centre does, in its next revision."""
+        self.revision += 1
+        await self.modes.want(DesiredApplied(self.revision, "centre", ((door, mode),)))
 
     def alarmed(self, kind: AlarmKind) -> bool:
         return any(a.kind is kind and a.active for a in self.alarms.open_alarms())
@@ -111,13 +135,15 @@ async def gatehouse(
     journal: MemoryJournal | None = None,
     clock: ManualClock | None = None,
     boards: Mapping[DoorId, FakeBoard] | None = None,
+    board: FakeBoard | None = None,
     interlocks: tuple[Interlock, ...] = (),
     panel: FireInput | None = PANEL,
     lists: Lists | None = None,
 ) -> AsyncIterator[Gatehouse]:
     """Running until the block ends; the same journal again is a restart."""
     doors, clock = doors or two_doors(), clock or ManualClock()
-    journal, lists, board = journal or MemoryJournal(clock), lists or Lists(), FakeBoard()
+    journal, lists = journal or MemoryJournal(clock), lists or Lists()
+    board = board or FakeBoard()
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     alarms = AlarmDesk(journal, recorder, clock)
     before = orders_of(journal.events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -12,7 +12,11 @@ from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.door import (
     ContactChanged,
     ControllerBack,
+    ControllerLost,
+    DoorInput,
     ExitPressed,
+    InputFaulted,
+    InputName,
     ModeOrdered,
     TimePassed,
 )
@@ -27,8 +31,9 @@ from gatewayd.domain.events import (
     DoorUnlocked,
     Outcome,
 )
-from gatewayd.domain.model import AlarmKind, Direction, DoorId, DoorMode, Passage, Stamp
-from gatewayd.doors import MAX_INBOX, DoorTask, DoorTasks, DoorWiring
+from gatewayd.domain.model import NS_PER_S, AlarmKind, Direction, DoorId, DoorMode, Passage, Stamp
+from gatewayd.domain.ports import DeviceError
+from gatewayd.doors import DRIVE_TIMEOUT_S, MAX_INBOX, DoorTask, DoorTasks, DoorWiring
 from gatewayd.recorder import Recorder
 from tests.clock import ManualClock
 from tests.domain.world import GATE, GATE_IN, WANG
@@ -192,6 +197,34 @@ async def test_more_inputs_than_the_inbox_holds_are_dropped_and_the_door_lives(g
     assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.UNLOCKED
 
 
+async def test_beyond_what_the_inbox_holds_the_last_of_each_kind_is_heard(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(MAX_INBOX):
+        gate.task.post(TimePassed())
+    said: list[DoorInput] = [
+        ControllerLost(),
+        InputFaulted(InputName.LOCK, "open"),
+        InputFaulted(InputName.TAMPER, "short"),
+        InputFaulted(InputName.TAMPER, ""),
+        ControllerBack(),
+    ]
+    said += [ContactChanged(open_) for open_ in [True, False] * 50 + [True]]
+    for event in said:
+        gate.task.post(event)
+    await gate.clock.advance(0)
+    assert await gate.doors.unlock(GATE.id, GUARD) is Outcome.UNLOCKED  # all before it is heard
+    assert gate.task.state.online
+    assert gate.task.state.open
+    assert gate.task.state.faults == frozenset({InputName.LOCK})
+    assert [record.message for record in caplog.records] == [
+        f"door {GATE.id}: too many inputs at once, the last of each kind count"
+    ]
+    gate.task.post(ContactChanged(False))
+    await gate.clock.advance(0)
+    assert gate.task.state.open is False
+
+
 async def test_an_order_beats_the_deadline_it_extends(gate: Gate) -> None:
     await gate.doors.unlock(GATE.id, GUARD, 3.0)
     await gate.clock.advance(2)
@@ -212,6 +245,95 @@ async def test_an_order_whose_giver_has_gone_is_not_carried_out_later() -> None:
         await gate.board.until(1, False)
         await gate.clock.advance(0)
     assert (1, True) not in gate.board.orders
+
+
+# ---------------------------------------------------------------------------------- the end
+
+
+class GivesUp(FakeBoard):
+    """A board that has stopped answering: its driver gives up after 1.5 s. One with a `turn_s` is
+    alive and takes one order after the other, each so long; who waits too long is given up."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.turn_s: float | None = 0.0
+        self._free_ns = 0
+
+    async def set_relay(self, relay: int, energised: bool) -> None:
+        now_ns = self.clock.monotonic_ns()
+        latest_ns = now_ns + round(1.5 * NS_PER_S)
+        turn_ns = 2 * NS_PER_S if self.turn_s is None else round(self.turn_s * NS_PER_S)
+        done_ns = max(now_ns, self._free_ns) + turn_ns
+        if done_ns > latest_ns:
+            await self.clock.sleep_until(latest_ns)
+            raise DeviceError("no reply")
+        self._free_ns = done_ns
+        await self.clock.sleep_until(done_ns)
+        await super().set_relay(relay, energised)
+
+
+async def unlocked_at(clock: ManualClock, boards: list[GivesUp], each: int) -> DoorTasks:
+    """So many doors on each of the boards, unlocked by a guard; their tasks have ended."""
+    journal = MemoryJournal(clock)
+    recorder = Recorder(journal, clock, lambda _failing, _why: None)
+    alarms = AlarmDesk(journal, recorder, clock)
+    tasks = {}
+    for board_no, board in enumerate(boards):
+        for relay in range(1, each + 1):
+            door = replace(GATE, id=DoorId(f"d-{board_no}-{relay}"))
+            wiring = DoorWiring(board, relay, None, None, False, True)
+            tasks[door.id] = DoorTask(door, wiring, clock, recorder, alarms)
+    doors = DoorTasks(tasks)
+    async with running(*(task.run() for task in tasks.values())):
+        await asyncio.gather(*(doors.unlock(door_id, GUARD) for door_id in tasks))
+    assert all(board.relays == dict.fromkeys(range(1, each + 1), True) for board in boards)
+    return doors
+
+
+async def end_takes_s(doors: DoorTasks, clock: ManualClock) -> float:
+    began_ns = clock.monotonic_ns()
+    end = asyncio.create_task(doors.lock_before_the_end())
+    while not end.done():
+        await clock.advance(0.1)
+    await end
+    return (clock.monotonic_ns() - began_ns) / NS_PER_S
+
+
+async def test_the_end_waits_for_20_doors_of_silent_boards_as_long_as_for_one() -> None:
+    clock = ManualClock()
+    boards = [GivesUp(clock) for _ in range(5)]
+    doors = await unlocked_at(clock, boards, each=4)
+    for board in boards[1:]:
+        board.turn_s = None
+    assert await end_takes_s(doors, clock) == pytest.approx(1.5, abs=0.15)
+    assert set(boards[0].relays.values()) == {False}
+
+
+async def test_the_end_locks_all_doors_of_a_board_whose_line_is_slow() -> None:
+    clock = ManualClock()
+    board = GivesUp(clock)
+    doors = await unlocked_at(clock, [board], each=8)
+    board.turn_s = 0.3  # five of eight within the time that a driver waits
+    assert await end_takes_s(doors, clock) < 2 * DRIVE_TIMEOUT_S
+    assert set(board.relays.values()) == {False}
+
+
+async def test_a_relock_that_the_end_interrupts_is_said_once_more() -> None:
+    clock = ManualClock()
+    board = GivesUp(clock)
+    journal = MemoryJournal(clock)
+    recorder = Recorder(journal, clock, lambda _failing, _why: None)
+    wiring = DoorWiring(board, 1, None, None, False, True)
+    task = DoorTask(GATE, wiring, clock, recorder, AlarmDesk(journal, recorder, clock))
+    async with running(task.run()):
+        await DoorTasks({GATE.id: task}).unlock(GATE.id, GUARD)
+        board.turn_s = 0.3
+        await clock.advance(GATE.unlock_s + 0.1)
+        assert board.relays[1]  # the board has the order in hand, and has not carried it out
+    board.turn_s = 0.0
+    await end_takes_s(DoorTasks({GATE.id: task}), clock)
+    assert not board.relays[1]
 
 
 def test_a_door_that_is_not_ours_is_a_key_error() -> None:

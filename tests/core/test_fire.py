@@ -71,7 +71,7 @@ async def test_nothing_locks_an_escape_door_while_there_is_a_fire(house: Gatehou
             outcome = await house.modes.set_mode(GATE_ID, mode, Cause(kind, "x"))
             assert outcome is Outcome.REFUSED
             assert house.unlocked()
-    await house.modes.want(GATE_ID, DoorMode.LOCKED_DOWN, Cause(CauseKind.CENTRE, "desired 9"))
+    await house.want(DoorMode.LOCKED_DOWN)
     await house.modes.withdraw(GATE_ID, CHEN)
     await house.modes.lift(GATE_ID, CHEN)
     house.doors.tasks[GATE_ID].post(ControllerLost())

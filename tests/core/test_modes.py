@@ -14,6 +14,7 @@ from gatewayd.domain.door import ContactChanged, ControllerBack
 from gatewayd.domain.events import (
     Cause,
     CauseKind,
+    DesiredApplied,
     DoorFirstPerson,
     DoorModeChanged,
     DoorModeOrdered,
@@ -32,6 +33,7 @@ from tests.core.gatehouse import (
     Gatehouse,
     Lists,
     SilentBoard,
+    SlowBoard,
     gatehouse,
     orders_of,
     two_doors,
@@ -147,6 +149,23 @@ async def test_a_lockdown_locks_while_the_journal_hangs_and_is_kept_when_it_goes
         assert house.orders()[-1].mode is DoorMode.LOCKED_DOWN
 
 
+async def test_the_status_shows_a_lockdown_while_the_lock_has_still_to_follow() -> None:
+    clock = ManualClock()
+    async with gatehouse(clock=clock, board=SlowBoard(clock, answers_s=1.5)) as house:
+        await house.settled(5)
+        passing = asyncio.ensure_future(house.modes.unlock(GATE_ID, CHEN))
+        await house.settled(0.1)
+        assert house.modes.status(GATE_ID).mode is DoorMode.ACCESSED
+        down = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.LOCKED_DOWN, CHEN))
+        await house.settled(0.5)
+        status = house.modes.status(GATE_ID)
+        assert (status.mode, status.mode_slot) == (DoorMode.LOCKED_DOWN, ModeSlot.OPERATOR)
+        assert status.unlocked  # still, and it is not hidden
+        await house.settled(5)
+        assert [await passing, await down] == [Outcome.UNLOCKED, Outcome.UNLOCKED]
+        assert not house.modes.status(GATE_ID).unlocked
+
+
 async def test_a_lockdown_that_the_journal_refuses_stands_and_follows_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -208,6 +227,98 @@ async def test_a_door_whose_orders_giver_has_gone_follows_all_the_same() -> None
         assert house.doors.tasks[GATE_ID].state.mode is DoorMode.LOCKED_DOWN
 
 
+async def test_a_lockdown_at_a_silent_board_outlives_a_restart_before_the_board_has_answered() -> (
+    None
+):
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    async with gatehouse(clock=clock, journal=journal, boards={GATE_ID: SilentBoard()}) as house:
+        order = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.LOCKED_DOWN, CHEN))
+        await house.settled()
+        assert not order.done()
+        order.cancel()
+    async with gatehouse(clock=clock, journal=journal) as house:
+        assert house.modes.status(GATE_ID).mode is DoorMode.LOCKED_DOWN
+
+
+async def test_orders_closer_together_than_the_boards_answer_stand_as_they_were_given() -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    board = SlowBoard(clock, answers_s=0.3)
+    async with gatehouse(clock=clock, journal=journal, board=board) as house:
+        await house.settled(2)
+        block = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.BLOCKED, CHEN))
+        await house.settled(0.1)
+        free = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN))
+        await house.settled(2)
+        assert [await block, await free] == [Outcome.REFUSED, Outcome.UNLOCKED]
+        assert house.modes.governs(GATE_ID).mode is DoorMode.UNLOCKED
+        assert [order.mode for order in house.orders()] == [DoorMode.BLOCKED, DoorMode.UNLOCKED]
+    async with gatehouse(clock=clock, journal=journal) as house:
+        assert house.modes.governs(GATE_ID).mode is DoorMode.UNLOCKED
+
+
+async def test_what_the_journal_has_in_hand_is_in_force_though_its_giver_has_gone() -> None:
+    async with gatehouse() as house:
+        house.journal.hold()
+        order = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN))
+        await house.settled()
+        order.cancel()
+        await house.settled()
+        house.journal.release()
+        await house.settled(1)
+        assert house.modes.orders(GATE_ID) == orders_of(house.journal.events)[GATE_ID]
+        assert house.unlocked()
+
+
+async def test_what_only_waits_for_its_turn_is_dropped_when_its_giver_goes() -> None:
+    async with gatehouse() as house:
+        house.journal.hold()
+        block = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.BLOCKED, CENTRE))
+        await house.settled()
+        order = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN))
+        want = asyncio.ensure_future(house.want(DoorMode.UNLOCKED))
+        await house.settled()
+        order.cancel()
+        want.cancel()
+        await house.settled()
+        house.journal.release()
+        assert await block is Outcome.UNLOCKED
+        await house.settled(2)
+        assert [order.mode for order in house.orders()] == [DoorMode.BLOCKED]
+        assert house.journal.of(DesiredApplied) == []
+        assert house.modes.governs(GATE_ID).mode is DoorMode.BLOCKED
+
+
+async def test_a_wanted_state_that_waits_for_the_disk_stands_where_the_journal_has_it() -> None:
+    async with gatehouse() as house:
+        house.journal.hold()
+        want = asyncio.ensure_future(house.want(DoorMode.UNLOCKED))
+        await house.settled()
+        down = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.LOCKED_DOWN, CENTRE))
+        await house.settled()
+        house.journal.release()
+        await want
+        await down
+        assert house.modes.governs(GATE_ID).mode is DoorMode.LOCKED_DOWN
+        assert house.modes.orders(GATE_ID) == orders_of(house.journal.events)[GATE_ID]
+
+
+async def test_what_lies_over_an_order_on_its_way_to_the_disk_is_withdrawn_durably_too() -> None:
+    async with gatehouse() as house:
+        await house.modes.set_mode(GATE_ID, DoorMode.BLOCKED, CHEN)
+        house.journal.hold()
+        want = asyncio.ensure_future(house.want(DoorMode.UNLOCKED))
+        await house.settled()
+        withdrawn = asyncio.ensure_future(house.modes.withdraw(GATE_ID, CHEN))
+        await house.settled()
+        assert house.modes.governs(GATE_ID).mode is DoorMode.BLOCKED
+        house.journal.release()
+        await want
+        await withdrawn
+        assert house.unlocked()
+
+
 # -------------------------------------------------------------------------- whose word
 
 
@@ -246,11 +357,11 @@ async def test_a_guards_withdrawal_gives_the_door_back_to_the_centre() -> None:
 
 async def test_what_the_centre_wants_is_its_whole_word_on_a_door() -> None:
     async with gatehouse() as house:
-        await house.modes.want(GATE_ID, DoorMode.LOCKED_DOWN, CENTRE)
+        await house.want(DoorMode.LOCKED_DOWN)
         assert house.modes.status(GATE_ID).mode is DoorMode.LOCKED_DOWN
-        await house.modes.want(GATE_ID, DoorMode.UNLOCKED, CENTRE)
+        await house.want(DoorMode.UNLOCKED)
         assert house.unlocked()
-        await house.modes.want(GATE_ID, DoorMode.LOCKED, CENTRE)
+        await house.want(DoorMode.LOCKED)
         assert house.modes.status(GATE_ID).mode_slot is None
         assert not house.unlocked()
         assert house.orders() == []  # desired.applied stands in the journal for all of them
@@ -280,7 +391,7 @@ async def test_an_order_in_force_cuts_no_passage_short_that_it_does_not_concern(
     async with gatehouse() as house:
         await house.modes.unlock(GATE_ID, CHEN)
         await house.modes.withdraw(GATE_ID, CHEN)
-        await house.modes.want(GATE_ID, DoorMode.LOCKED, CENTRE)
+        await house.want(DoorMode.LOCKED)
         assert house.unlocked()
         assert house.modes.status(GATE_ID).mode is DoorMode.ACCESSED
 
@@ -293,7 +404,7 @@ async def test_a_door_of_an_interlock_is_never_left_free() -> None:
         outcome = await house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN)
         assert outcome is Outcome.INTERLOCKED
         assert house.orders() == []
-        await house.modes.want(GATE_ID, DoorMode.LOCKED_OPEN, CENTRE)
+        await house.want(DoorMode.LOCKED_OPEN)
         assert house.modes.status(GATE_ID).mode is DoorMode.LOCKED
 
 
@@ -443,9 +554,16 @@ any_move = st.one_of(
         st.sampled_from([mode for mode in DoorMode if mode is not DoorMode.ACCESSED]),
         some_cause,
     ),
+    st.tuples(
+        st.just("want"),
+        st.sampled_from([mode for mode in DoorMode if mode is not DoorMode.ACCESSED]),
+        st.just(CENTRE),
+    ),
     st.tuples(st.sampled_from(["withdraw", "lift"]), st.none(), some_cause),
     st.tuples(
-        st.sampled_from(["hold", "release", "refuse", "take", "fire", "well", "reset", "pass"]),
+        st.sampled_from(
+            ["hold", "release", "refuse", "take", "fire", "well", "reset", "pass", "leave"]
+        ),
         st.none(),
         st.just(CHEN),
     ),
@@ -458,6 +576,9 @@ async def order(house: Gatehouse, what: str, mode: DoorMode | None, cause: Cause
             case "mode":
                 assert mode is not None
                 await house.modes.set_mode(GATE_ID, mode, cause)
+            case "want":
+                assert mode is not None
+                await house.want(mode)
             case "withdraw":
                 await house.modes.withdraw(GATE_ID, cause)
             case "lift":
@@ -480,27 +601,40 @@ def move(house: Gatehouse, what: str) -> None:
             house.panel(what == "well")
 
 
-@settings(max_examples=150, deadline=None)
-@given(moves=st.lists(any_move, max_size=14))
+@settings(max_examples=250, deadline=None)
+@given(
+    moves=st.lists(any_move, max_size=14),
+    answers_s=st.sampled_from([0, 0.1, 0.3]),
+    between_s=st.sampled_from([0, 0.05, 0.2]),
+)
 async def test_in_any_order_the_door_is_in_the_end_as_the_journal_says(
-    moves: list[tuple[str, DoorMode | None, Cause]],
+    moves: list[tuple[str, DoorMode | None, Cause]], answers_s: float, between_s: float
 ) -> None:
-    """Orders that wait for a disk that hangs or refuses, beside a fire and its reset: what is kept
-    for the next start is what governs now, and a fire never waits."""
+    """Orders that wait for a disk that hangs or refuses and for a board that answers late, from
+    givers that go away, beside a fire and its reset: what is kept for the next start is what is in
+    force now, and a fire never waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gatewayd.recorder.IN_ORDER_S", 0.001)
-        async with gatehouse() as house:
-            given_ = []
+        clock = ManualClock()
+        board = SlowBoard(clock, answers_s)
+        async with gatehouse(clock=clock, board=board) as house:
+            await house.settled(2)
+            given_: list[asyncio.Task[None]] = []
             for what, mode, cause in moves:
-                given_.append(asyncio.ensure_future(order(house, what, mode, cause)))
-                await house.settled()
-                assert house.unlocked() or not house.fire.on
+                if what == "leave" and given_:
+                    given_[-1].cancel()
+                else:
+                    given_.append(asyncio.create_task(order(house, what, mode, cause)))
+                await house.settled(between_s)
+                assert answers_s or house.unlocked() or not house.fire.on
             house.journal.refuse = None
             house.journal.release()
-            await house.settled(2)
-            await asyncio.gather(*given_)
-            await house.settled(2)
+            await house.settled(8)
+            await asyncio.gather(*given_, return_exceptions=True)
+            assert all(each.cancelled() or each.exception() is None for each in given_)
+            await house.settled(8)
             kept = orders_of(house.journal.events).get(GATE_ID, {})
             governs = effective(kept, house.clock.now().wall_ms, True)
             assert house.doors.tasks[GATE_ID].state.mode is governs.mode
             assert house.modes.governs(GATE_ID) == governs
+            assert house.modes.orders(GATE_ID) == kept

@@ -55,7 +55,7 @@ async def box(
     whitelist = await WhitelistStore.open(folder / "whitelist")
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     alarms = AlarmDesk(journal, recorder, clock)
-    doors = FakeDoors(GATE)
+    doors = FakeDoors(GATE, journal)
     link = Link(
         Broker("127.0.0.1", port, "gate-1", tls=False, keepalive_s=keepalive_s),
         Topics("site", "gate-1"),

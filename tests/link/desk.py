@@ -58,7 +58,7 @@ async def desk(folder: Path, centre: Centre | None = None) -> AsyncIterator[Desk
     journal = await JournalStore.open(folder / "journal.db", clock, secret=SECRET)
     whitelist = await WhitelistStore.open(folder / "whitelist")
     alarms = AlarmDesk(journal, Recorder(journal, clock, lambda _bad, _why: None), clock)
-    doors, sent = FakeDoors(GATE), list[dict[str, Any]]()
+    doors, sent = FakeDoors(GATE, journal), list[dict[str, Any]]()
     yard = Area(AreaId("yard"), "Yard", AntiPassback.HARD)
     layout = SiteLayout({GATE: Door(GATE, "Gate", inside=yard.id)}, {yard.id: yard})
     memory = SiteMemory(layout, journal, Recorder(journal, clock, lambda _bad, _why: None), alarms)

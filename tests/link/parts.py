@@ -14,9 +14,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gatewayd.alarms import AlarmDesk
-from gatewayd.domain.events import Cause, Event, Outcome
+from gatewayd.domain.events import Cause, CauseKind, DesiredApplied, Event, Outcome
 from gatewayd.domain.model import AlarmKind, DoorId, DoorMode, Passage
-from gatewayd.domain.ports import DoorStatus, JournalError
+from gatewayd.domain.ports import DoorStatus, Journal, JournalError
 from gatewayd.link.contract import COMMAND_DOMAIN, DESIRED_DOMAIN
 from gatewayd.recorder import Recorder
 from gatewayd.signed import WHITELIST_DOMAIN, CentralKeys
@@ -80,7 +80,8 @@ def chunk(rev: int, index: int, raw: bytes, base: int | None = None) -> bytes:
 class TwoDoors:
     """Implements ports.Doors: remembers what moved, in order; `outcome` is what comes of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
         self.modes = {GATE: DoorMode.LOCKED, SIDE: DoorMode.LOCKED}
         self.moved: list[tuple[str, str, Cause]] = []
         self.outcome = Outcome.UNLOCKED
@@ -124,8 +125,10 @@ class TwoDoors:
             return self.outcome
         return await self.set_mode(door_id, DoorMode.LOCKED, cause)
 
-    async def want(self, door_id: DoorId, mode: DoorMode, cause: Cause) -> Outcome:
-        return await self.set_mode(door_id, mode, cause)
+    async def want(self, wanted: DesiredApplied) -> None:
+        await self.journal.append(wanted)
+        for door_id, mode in wanted.doors:
+            await self.set_mode(door_id, mode, Cause(CauseKind.CENTRE))
 
 
 @dataclass
@@ -156,4 +159,4 @@ async def parts(folder: Path, clock: ManualClock | None = None) -> AsyncIterator
     alarms = AlarmDesk(journal, recorder, clock)
     alarms.restore(await journal.alarm_events())
     async with journal.running(), running(recorder.run()):
-        yield Parts(clock, journal, alarms, TwoDoors())
+        yield Parts(clock, journal, alarms, TwoDoors(journal))

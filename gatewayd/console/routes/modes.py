@@ -27,7 +27,7 @@ from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
 from gatewayd.console.routes.ordering import ALL_DOORS, ORDER_ERRORS, Key, key_of, silent
 from gatewayd.domain.events import Cause, CauseKind, OperatorOrdered, Outcome
-from gatewayd.domain.model import DoorId, DoorMode, ModeSlot
+from gatewayd.domain.model import DoorId, DoorMode
 from gatewayd.domain.ports import FireAnswer, JournalError
 
 router = APIRouter(prefix=PREFIX)
@@ -74,15 +74,14 @@ async def lockdown(order: Lockdown, who: Who, console: ConsoleDep, key: Key = No
 async def lift_lockdown(
     order: Lockdown, who: Who, console: ConsoleDep, key: Key = None
 ) -> ModeResult:
-    """Whoever ordered it. What else was ordered of these doors is in force again."""
+    """Whoever ordered it, and under a fire too, where it can't be seen. What else was ordered of
+    these doors is in force again; at a door that is not locked down nothing happens."""
     target, door_ids = _target(console, order)
 
     async def act() -> ModeResult:
-        doors = console.deps.doors
-        down = [door for door in door_ids if _may_be_locked_down(console, door)]
         seq = await _journal(console, who, "lift_lockdown", target, order.reason)
-        cause = _cause(who, order.reason)
-        done = await _at_each(down, lambda door: doors.lift(door, cause), target)
+        cause, doors = _cause(who, order.reason), console.deps.doors
+        done = await _at_each(door_ids, lambda door: doors.lift(door, cause), target)
         return ModeResult(seq=seq, doors=done)
 
     what = f"lift {order}"
@@ -98,12 +97,6 @@ def _target(console: Console, order: Lockdown) -> tuple[str, Sequence[DoorId]]:
     if order.zone not in console.views.zones:
         raise ProblemError("no-such-zone", f"no [[door]] has zone = {order.zone!r}")
     return f"zone:{order.zone}", console.views.zones[order.zone]
-
-
-def _may_be_locked_down(console: Console, door_id: DoorId) -> bool:
-    """Under a fire a lockdown can't be seen."""
-    status = console.deps.doors.status(door_id)
-    return status.mode is DoorMode.LOCKED_DOWN or status.mode_slot is ModeSlot.FIRE
 
 
 async def _at_each(
