@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from secrets import token_hex
+from typing import Any
 
 from gatewayd.domain import alarm as rules
 from gatewayd.domain.alarm import NEVER_SUPPRESSED, OpenAlarm, OpenAlarms, apply, by_urgency
@@ -23,13 +26,16 @@ from gatewayd.domain.events import (
     AlarmShelved,
     AlarmUnshelved,
 )
-from gatewayd.domain.model import ALARM_PRIORITY, NS_PER_S, AlarmKind, Stamp
+from gatewayd.domain.model import ALARM_PRIORITY, NS_PER_MS, NS_PER_S, AlarmKind, Stamp
 from gatewayd.domain.ports import Clock, Journal, JournalEntry, JournalError, ShelveRefusedError
 from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-MAX_SIGNALS = 1_000  # waiting raises and clears; past it the oldest waits are refused, loudly
+# Waiting raises and clears; past it the newest is refused, loudly. One of a kind that is never
+# suppressed takes the place of the oldest of another kind.
+MAX_SIGNALS = 1_000
+DEADLINE_NS = 250 * NS_PER_MS  # past it an alarm is shown before its event is on disk
 ESCALATE_MIN = 3.0
 TICK_NS = NS_PER_S
 # While an alarm chatters, one event in this time tells how often and how it stands: a contact that
@@ -57,7 +63,8 @@ class AlarmDesk:
         *,
         escalate_min: float = ESCALATE_MIN,
     ) -> None:
-        """`on_raised` is told each new alarm, e.g. to keep its picture; it must return at once.
+        """`on_raised` is told each new alarm, e.g. to keep its picture, and once more when one that
+        the journal took late has its seq; it must return at once.
         What nobody takes within `escalate_min` minutes is escalated."""
         self._journal = journal
         self._recorder = recorder
@@ -67,9 +74,11 @@ class AlarmDesk:
         self._alarms: OpenAlarms = {}
         self._told_ns: dict[str, int] = {}  # when the journal was last told of a repeated alarm
         self._untold: dict[str, OpenAlarm] = {}  # how they stand, which the journal does not say
-        self._signals: asyncio.Queue[Signal] = asyncio.Queue(MAX_SIGNALS)
+        self._signals: deque[Signal] = deque()
+        self._signalled = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._handed_over = False
+        self._acting: asyncio.Task[None] | None = None  # what someone did last
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """The open alarms of before the restart, from their journaled events in order."""
@@ -82,10 +91,21 @@ class AlarmDesk:
 
     def signal(self, kind: AlarmKind, about: str, *, active: bool, detail: str = "") -> None:
         """Raise or clear without waiting; for tasks that must not wait for a disk."""
-        try:
-            self._signals.put_nowait(Signal(kind, about, active, detail))
-        except asyncio.QueueFull:
-            log.error("alarm desk is full: %s about %s not taken", kind, about)
+        signal = Signal(kind, about, active, detail)
+        if len(self._signals) >= MAX_SIGNALS:
+            out = self._in_the_way_of(signal)
+            log.error("alarm desk is full: %s about %s not taken", out.kind, out.about)
+            if out is signal:
+                return
+            self._signals.remove(out)
+        self._signals.append(signal)
+        self._signalled.set()
+
+    def _in_the_way_of(self, signal: Signal) -> Signal:
+        """Which one a full desk does without."""
+        if signal.kind not in NEVER_SUPPRESSED:
+            return signal
+        return next((s for s in self._signals if s.kind not in NEVER_SUPPRESSED), signal)
 
     async def run(self) -> None:
         """Carry out what `signal` handed over, and what time brings, for ever."""
@@ -95,11 +115,14 @@ class AlarmDesk:
 
     async def _take_signals(self) -> None:
         while True:
-            signal = await self._signals.get()
-            if signal.active:
-                await self.raise_alarm(signal.kind, signal.about, signal.detail)
-            else:
-                await self.clear(signal.kind, signal.about)
+            await self._signalled.wait()
+            self._signalled.clear()
+            while self._signals:
+                signal = self._signals.popleft()
+                if signal.active:
+                    await self.raise_alarm(signal.kind, signal.about, signal.detail)
+                else:
+                    await self.clear(signal.kind, signal.about)
 
     async def _watch_time(self) -> None:
         while True:
@@ -137,8 +160,11 @@ class AlarmDesk:
             alarm = self._listed(alarm_id)
             if alarm.acknowledged_by is not None:
                 return alarm
-            await self._act(AlarmAcknowledged(alarm_id, alarm.about, operator, note, alarm.kind))
-            return replace(alarm, acknowledged_by=operator)
+            act = await self._begin(
+                AlarmAcknowledged(alarm_id, alarm.about, operator, note, alarm.kind)
+            )
+        await act
+        return replace(alarm, acknowledged_by=operator)
 
     async def shelve(self, alarm_id: str, operator: str, reason: str, until_ms: int) -> OpenAlarm:
         """As the port says. Raises JournalError where the act could not be made durable."""
@@ -147,18 +173,21 @@ class AlarmDesk:
             refusal = rules.why_not_shelve(alarm, until_ms, self._clock.now())
             if refusal is not None:
                 raise ShelveRefusedError(refusal)
-            await self._act(
+            act = await self._begin(
                 AlarmShelved(alarm_id, alarm.about, operator, reason, until_ms, alarm.kind)
             )
-            return self._alarms[alarm_id]
+        await act
+        return self._alarms[alarm_id]
 
     async def unshelve(self, alarm_id: str, operator: str) -> OpenAlarm:
         """As the port says. Raises JournalError where the act could not be made durable."""
         async with self._one_at_a_time:
             alarm = self._listed(alarm_id)
-            if alarm.shelf is not None:
-                await self._act(AlarmUnshelved(alarm_id, alarm.about, operator, alarm.kind))
-            return self._alarms[alarm_id]
+            if alarm.shelf is None:
+                return alarm
+            act = await self._begin(AlarmUnshelved(alarm_id, alarm.about, operator, alarm.kind))
+        await act
+        return self._alarms[alarm_id]
 
     def _listed(self, alarm_id: str) -> OpenAlarm:
         """Raises KeyError for one that is only remembered."""
@@ -167,14 +196,21 @@ class AlarmDesk:
             raise KeyError(alarm_id)
         return alarm
 
-    async def _act(self, event: AlarmEvent) -> None:
-        """An act of a person is durable or it did not happen; it follows what it was done about."""
+    async def _begin(self, event: AlarmEvent) -> asyncio.Future[None]:
+        """An act of a person is durable or it did not happen; it follows what it was done about.
+        Where the disk takes its time, whoever acts waits for what this returns; the desk goes on,
+        and takes no other act until then."""
         await self._tell(event.alarm_id)
         if self._is_behind():
             raise JournalError(
-                f"alarm {event.alarm_id}: it is not on disk itself yet "
+                f"alarm {event.alarm_id}: what was before is not on disk yet "
                 "(shelve or acknowledge it again soon)"
             )
+        self._acting = asyncio.create_task(self._act(event), name=event.KIND)
+        await self._in_time(self._acting)
+        return asyncio.shield(self._acting)
+
+    async def _act(self, event: AlarmEvent) -> None:
         stamp = self._clock.now()
         seq = await self._journal.append(event, stamp)
         self._alarms = apply(self._alarms, event, seq, stamp)
@@ -218,20 +254,50 @@ class AlarmDesk:
                 await self._tell(alarm_id)
 
     async def _keep(self, event: AlarmEvent, stamp: Stamp) -> None:
-        """Journal and apply. An alarm is shown even where the journal refuses; it follows later."""
-        seq = 0
-        if self._is_behind():
+        """Journal and apply. An alarm is shown even where the journal refuses or is late; its event
+        follows."""
+        seq = None if self._is_behind() else await self._append(event, stamp)
+        if seq is None:
             self._recorder.record(event, stamp)
-        else:
-            try:
-                seq = await self._journal.append(event, stamp)
-            except JournalError:
-                self._recorder.record(event, stamp)
-                self._handed_over = True
-        self._alarms = apply(self._alarms, event, seq, stamp)
+        self._handed_over = self._handed_over or not seq
+        self._alarms = apply(self._alarms, event, seq or 0, stamp)
+
+    async def _append(self, event: AlarmEvent, stamp: Stamp) -> int | None:
+        """The seq; None where the journal refuses; 0 where it is late, and the recorder sees that
+        nothing overtakes the event."""
+        write = asyncio.create_task(self._journal.append(event, stamp), name=event.KIND)
+        try:
+            if await self._in_time(write):
+                return write.result()
+        except JournalError:
+            return None
+        except asyncio.CancelledError:
+            write.cancel()
+            raise
+        self._recorder.follow(event, stamp, write)
+        write.add_done_callback(partial(self._came_late, event, stamp))
+        return 0
+
+    async def _in_time(self, write: asyncio.Task[Any]) -> bool:
+        late_ns = self._clock.monotonic_ns() + DEADLINE_NS
+        late = asyncio.create_task(self._clock.sleep_until(late_ns), name="alarm deadline")
+        try:
+            await asyncio.wait({write, late}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            late.cancel()
+        return write.done()
+
+    def _came_late(self, event: AlarmEvent, stamp: Stamp, write: asyncio.Task[int]) -> None:
+        """A new alarm has its seq now. What failed is the recorder's."""
+        if write.cancelled() or write.exception() is not None:
+            return
+        if isinstance(event, AlarmRaised) and event.alarm_id in self._alarms:
+            self._alarms = apply(self._alarms, event, write.result(), stamp)
+            self._on_raised(self._alarms[event.alarm_id])
 
     def _is_behind(self) -> bool:
-        """Whether the recorder may still hold an alarm's event, which the next must not overtake:
-        a restart would take a clearing before its raising for an alarm that is still open."""
+        """Whether an alarm's event may not be on disk yet, which the next must not overtake: a
+        restart would take a clearing before its raising for an alarm that is still open."""
         self._handed_over = self._handed_over and self._recorder.waiting > 0
-        return self._handed_over
+        acting = self._acting is not None and not self._acting.done()
+        return self._handed_over or acting

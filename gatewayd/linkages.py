@@ -68,9 +68,11 @@ log = logging.getLogger(__name__)
 BATCH = 200
 RETRY_NS = NS_PER_S
 MAX_AGE_NS = 10 * NS_PER_S  # an event that is older than this no longer sets anything off
+TOO_OLD = f"the event is more than {MAX_AGE_NS // NS_PER_S} s old"
 MAX_A_MINUTE = 60  # firings of one linkage; past it they are counted: an input may chatter
 MINUTE_NS = 60 * NS_PER_S
 MAX_RUNNING = 16  # firings under way; the next event waits until one of them has come to its end
+REFUSED_AS_OLD = (ActionResult.REFUSED, TOO_OLD)
 ACTION_TIMEOUT_S = 10.0  # the door's own time-out is 2 s; this one only ends a wait without end
 
 
@@ -200,14 +202,18 @@ class Linkages:
 
     def _why_not(self, linkage: Linkage, entry: JournalEntry) -> str | None:
         now = self._around.clock.now()
-        same_boot = entry.stamp.boot_id == now.boot_id
-        if not same_boot or now.monotonic_ns - entry.stamp.monotonic_ns > MAX_AGE_NS:
-            return f"the event is more than {MAX_AGE_NS // NS_PER_S} s old"
+        if self._is_old(entry):
+            return TOO_OLD
         times = self._tallies[linkage.id].fired_ns
         if len(times) == MAX_A_MINUTE and now.monotonic_ns - times[0] < MINUTE_NS:
             return f"it has fired {MAX_A_MINUTE} times within a minute"
         times.append(now.monotonic_ns)
         return None
+
+    def _is_old(self, entry: JournalEntry) -> bool:
+        now = self._around.clock.now()
+        same_boot = entry.stamp.boot_id == now.boot_id
+        return not same_boot or now.monotonic_ns - entry.stamp.monotonic_ns > MAX_AGE_NS
 
     def _skip(self, linkage: Linkage, entry: JournalEntry, why: str) -> None:
         """Count; the first of a minute is journaled at once with what was counted before it."""
@@ -222,12 +228,15 @@ class Linkages:
 
     async def _carry_out(self, linkage: Linkage, entry: JournalEntry) -> None:
         """Durable first, as a grant; then one action after the other, whatever the one before came
-        to; then what came of each."""
+        to; then what came of each. The disk may have taken its time: then nothing is done."""
         try:
             planned = tuple(LinkedAction(*_named(action)) for action in linkage.then)
             event = LinkageFired(linkage.id, entry.seq, planned)
             seq = await self._around.journal.append(event)
-            results = [await self._act(linkage, action, entry) for action in linkage.then]
+            if self._is_old(entry):
+                results = [LinkedResult(*_named(a), *REFUSED_AS_OLD) for a in linkage.then]
+            else:
+                results = [await self._act(linkage, action, entry) for action in linkage.then]
             self._around.recorder.record(LinkageDone(linkage.id, seq, tuple(results)))
         except JournalError as error:
             log.error("linkage %s does nothing, it can't be journaled: %s", linkage.id, error)
@@ -265,6 +274,8 @@ class Linkages:
                 until_ms = self._until_ms(action.for_s)
                 mode, door_id = action.mode, action.door_id
                 return _result(await around.doors.set_mode(door_id, mode, cause, until_ms=until_ms))
+            case UnlockDoor() if self._is_old(entry):  # the actions before it took their time
+                return REFUSED_AS_OLD
             case UnlockDoor():
                 return _result(await around.doors.unlock(action.door_id, cause, action.unlock_s))
             case _ as never:

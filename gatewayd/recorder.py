@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gatewayd.domain.events import Event, GapRecorded
 from gatewayd.domain.model import NS_PER_S, Stamp
@@ -24,6 +24,15 @@ RETRY_NS = NS_PER_S
 IN_ORDER_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event that is not on disk. `write` is under way and was begun by someone else."""
+
+    event: Event
+    stamp: Stamp
+    write: asyncio.Task[int] | None = None
+
+
 class Recorder:
     """`record` returns at once; `run` appends in order, for ever."""
 
@@ -34,7 +43,7 @@ class Recorder:
         self._journal = journal
         self._clock = clock
         self._on_failing = on_failing
-        self._waiting: deque[tuple[Event, Stamp]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._failing = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -49,18 +58,27 @@ class Recorder:
         if len(self._waiting) >= MAX_WAITING:
             self._count_as_lost()
             return
-        self._waiting.append((event, stamp or self._clock.now()))
+        self._put(_Waiting(event, stamp or self._clock.now()))
+
+    def follow(self, event: Event, stamp: Stamp, write: asyncio.Task[int]) -> None:
+        """Keep an event that is being appended and is late: the next waits for it, and where the
+        journal refuses it in the end it is tried again."""
+        self._put(_Waiting(event, stamp, write))
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
         self._idle.clear()
         self._work.set()
 
     def _count_as_lost(self) -> None:
         """The gap at the end grows, or a new one begins, one above the cap."""
-        match self._waiting[-1]:
-            case GapRecorded(lost=lost) as gap, began:
-                self._waiting[-1] = replace(gap, lost=lost + 1), began
-            case _:
-                detail = "the journal refused for longer than memory could hold"
-                self._waiting.append((GapRecorded(1, detail), self._clock.now()))
+        last = self._waiting[-1]
+        if isinstance(last.event, GapRecorded):
+            gap = replace(last.event, lost=last.event.lost + 1)
+            self._waiting[-1] = replace(last, event=gap)
+        else:
+            detail = "the journal refused for longer than memory could hold"
+            self._waiting.append(_Waiting(GapRecorded(1, detail), self._clock.now()))
 
     async def flushed(self) -> None:
         """Returns when nothing waits any more; bound it with a timeout. Whoever appends at once
@@ -86,10 +104,11 @@ class Recorder:
             self._idle.set()
 
     async def _append_first(self) -> None:
-        event, stamp = self._waiting[0]
+        first = self._waiting[0]
         try:
-            await self._journal.append(event, stamp)
+            await (first.write or self._journal.append(first.event, first.stamp))
         except JournalError as error:
+            self._waiting[0] = replace(first, write=None)
             self._failed(str(error))
             await self._clock.sleep_until(self._clock.monotonic_ns() + RETRY_NS)
             return

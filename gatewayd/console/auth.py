@@ -22,7 +22,13 @@ from gatewayd.console.throttle import Throttle
 from gatewayd.domain.events import Event, OperatorLoggedIn, OperatorLoggedOut, OperatorLoginFailed
 from gatewayd.domain.model import NS_PER_S
 from gatewayd.domain.ports import Clock, JournalError
-from gatewayd.store.operators import Operator, Session, hash_password, verify_password
+from gatewayd.store.operators import (
+    Operator,
+    OperatorStoreError,
+    Session,
+    hash_password,
+    verify_password,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +36,7 @@ MAX_HASHING = 2  # at once: 19 MiB and one core each
 MAX_WAITING = 8  # hashing or waiting for it; the next log-in is told to come back
 FAILURES_KEPT = 20  # failed log-ins journaled one by one, then one every FAILURE_EVERY_S
 FAILURE_EVERY_S = 30
+SEEN_S = 0.25  # a request waits so long for the note that its session was there
 UNKNOWN = "?"  # what is typed where no such name exists may be a password: never kept
 
 T = TypeVar("T")
@@ -99,6 +106,8 @@ class Auth:
         self._throttle = Throttle(deps.clock)
         self._failures = FailureBudget(deps.clock)
         self.passwords = Passwords()
+        self._keeping: asyncio.Task[None] | None = None
+        self._seen_fails = False
 
     # --------------------------------------------------------------------------- requests
 
@@ -110,8 +119,26 @@ class Auth:
         session = await self._deps.operators.session(token)
         if session is None:
             return None
-        await self._deps.operators.seen(token, session)
+        if self._deps.operators.seen(token, session):
+            await self._keep_seen()
         return SignedIn(session, token)
+
+    async def _keep_seen(self) -> None:
+        """Waits a moment at most: where operators.db is full or hangs, whoever is signed in must
+        still see the alarms and lock down."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._write_seen(), name="sessions seen")
+        await asyncio.wait({self._keeping}, timeout=SEEN_S)
+
+    async def _write_seen(self) -> None:
+        try:
+            await self._deps.operators.write_seen()
+        except OperatorStoreError as error:
+            if not self._seen_fails:
+                log.error("sessions' last uses are not written, nobody is put out: %s", error)
+            self._seen_fails = True
+        else:
+            self._seen_fails = False
 
     async def authorise(self, request: Request) -> SignedIn | None:
         """The session, where the table lets it use this route; None on a public route. Raises

@@ -59,6 +59,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "operators-unavailable": (503, "The operators' file can't be used now"),
     "busy": (503, "Too much to do at once; try again in a moment"),
     "interrupted": (503, "The order was interrupted; look at the door before you repeat it"),
+    "order-too-late": (504, "The journal took the order so late that no door was moved"),
     "door-silent": (504, "The door did not say in time what came of it"),
 }
 

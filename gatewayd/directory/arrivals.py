@@ -42,7 +42,10 @@ class Arrivals:
 
     async def run(self) -> None:
         """Apply what comes, for ever."""
-        await self.heal()
+        try:
+            await self.heal()
+        except OSError as error:
+            log.error("the last imported list is no help, it can't be read: %s", error)
         while True:
             try:
                 await self.look()
@@ -52,7 +55,8 @@ class Arrivals:
 
     async def heal(self) -> None:
         """At the start: a list that can't be read is made again from the package that brought just
-        this one. There is no centre that could be asked for it."""
+        this one. There is no centre that could be asked for it. What was taken waits for `look`.
+        Raises OSError."""
         if self._store.fault is None or not self._inbox.applied.exists():
             return
         package = Staging(self._inbox.applied)
@@ -60,7 +64,10 @@ class Arrivals:
         if isinstance(manifest, Refused):
             log.error("the last imported list is no help: %s", manifest.reason)
         elif (manifest.rev, manifest.content_sha256) == self._store.newest:
-            await self._apply(manifest, package)
+            try:
+                await self._apply(manifest, package)
+            except UnusableListError as error:
+                await self._tell_refused(manifest.rev, error.why)
 
     async def look(self) -> None:
         """Take a package and see it through. Raises OSError."""
@@ -95,19 +102,22 @@ class Arrivals:
         except JournalError as error:
             log.error("an imported list waits, the journal does not take it: %s", error)
             return
-        if await self._apply(manifest, package):
-            await asyncio.to_thread(self._inbox.keep)
-
-    async def _apply(self, manifest: LocalManifest, package: Staging) -> bool:
         try:
-            applied = await self._updates.apply(manifest, package.chunks)
+            await self._apply(manifest, package)
         except UnusableListError as error:
             await self._refuse(manifest.rev, error.why)
-            return False
-        await self._updates.tell(applied)
-        return True
+        else:
+            await asyncio.to_thread(self._inbox.keep)
+
+    async def _apply(self, manifest: LocalManifest, package: Staging) -> None:
+        """Raises UnusableListError."""
+        await self._updates.tell(await self._updates.apply(manifest, package.chunks))
 
     async def _refuse(self, revision: int, why: str) -> None:
+        """The package that was taken."""
+        await self._tell_refused(revision, why)
+        await asyncio.to_thread(self._inbox.drop)
+
+    async def _tell_refused(self, revision: int, why: str) -> None:
         await self._updates.alarm(revision, why)
         await self._updates.journal_rejected(revision, why)
-        await asyncio.to_thread(self._inbox.drop)

@@ -63,7 +63,7 @@ def build_link(
         zones(settings), memory,
     )  # fmt: skip
     desired = DesiredState(
-        site.gateway, keys, door_ids, journal, doors, clock, link.sender("reported")
+        site.gateway, keys, door_ids, journal, doors, alarms, clock, link.sender("reported")
     )
     link.handle_with(sync, commands, desired)
     return link

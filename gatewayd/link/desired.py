@@ -11,8 +11,8 @@ from gatewayd.domain.events import (
     DesiredRejected,
     Event,
 )
-from gatewayd.domain.model import NS_PER_S, DoorId, DoorMode, Stamp
-from gatewayd.domain.ports import Clock, Doors, JournalError
+from gatewayd.domain.model import NS_PER_S, AlarmKind, DoorId, DoorMode, Stamp
+from gatewayd.domain.ports import AlarmDesk, Clock, Doors, JournalError
 from gatewayd.link.contract import DESIRED_DOMAIN, Desired
 from gatewayd.signed import CentralKeys, Refused, open_signed
 
@@ -44,6 +44,7 @@ class DesiredState:
         door_ids: Collection[DoorId],
         ledger: DesiredLedger,
         doors: Doors,
+        alarms: AlarmDesk,
         clock: Clock,
         send: Send,
     ) -> None:
@@ -52,6 +53,7 @@ class DesiredState:
         self._door_ids = set(door_ids)
         self._ledger = ledger
         self._doors = doors
+        self._alarms = alarms
         self._send = send
         self._clock = clock
         self._rejected: dict[str, str] = {}
@@ -93,6 +95,7 @@ class DesiredState:
         self._rejected = {}
         modes = tuple((DoorId(door), MODES[mode]) for door, mode in sorted(desired.doors.items()))
         await self._doors.want(DesiredApplied(desired.rev, kid, modes))
+        await self._alarms.clear(AlarmKind.COMMAND_REJECTED, "link")
 
     def _objections(self, desired: Desired) -> dict[str, str]:
         if desired.aud != self._gateway:
@@ -107,8 +110,10 @@ class DesiredState:
         return modes | unknown
 
     async def _reject(self, revision: int, kid: str, why: str) -> None:
-        """An event at most every ten seconds, whatever the reasons."""
+        """An alarm each time, as of commands (repeats fold into it); an event at most every ten
+        seconds, whatever the reasons."""
         log.warning("the wanted state is refused: %s", why)
+        await self._alarms.raise_alarm(AlarmKind.COMMAND_REJECTED, "link", f"wanted state: {why}")
         now_ns = self._clock.monotonic_ns()
         if self._rejected_ns is None or now_ns - self._rejected_ns >= REJECTED_EVERY_NS:
             self._rejected_ns = now_ns

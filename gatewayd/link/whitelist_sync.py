@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 4  # chunks asked for at once: 1 MiB under way, on what may be a SIM card's line
 ASK_AGAIN_NS = 10 * NS_PER_S
 LIST_AGAIN_NS = 300 * NS_PER_S  # a list that the disk takes no more must not fill the line
+MAX_REFUSED = 64  # contents; a centre that sends more bad lists has each pulled again
 MAX_WRONG = 3  # wrong chunks in a row, then the update is refused
 REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged manifests makes one event in this time
 
@@ -63,7 +65,8 @@ class WhitelistSync:
         self._clock = clock
         self._send = send
         self._update: _Update | None = None
-        self._refused: set[str] = set()  # contents that were refused: not pulled again and again
+        # Contents that were refused, the last ones: not pulled again and again.
+        self._refused: deque[str] = deque(maxlen=MAX_REFUSED)
         self._asked_ns = clock.monotonic_ns()
         self._rejected_ns: int | None = None
         self._list_asked_ns: int | None = None  # since the list held can't be read
@@ -233,7 +236,7 @@ class WhitelistSync:
         """The update under way is over. A list whose content is wrong is not pulled again; one that
         met a full disk or wrong chunks is, on the next manifest."""
         if for_good:
-            self._refused.add(manifest.content_sha256)
+            self._refused.append(manifest.content_sha256)
         self._update = None
         self._store.staging.clear()
         await self._reject(manifest.rev, why)

@@ -165,7 +165,7 @@ _ALARMS: dict[AlarmKind, tuple[str, str]] = {
         "Tell the centre; where residents are denied, check them yourself and call the installer.",
     ),
     AlarmKind.COMMAND_REJECTED: (
-        "A command came that was forged, repeated, too late or not allowed; nothing moved.",
+        "A command or wanted state was forged, repeated, too late or not allowed; nothing moved.",
         "Tell the centre; it may be an attack.",
     ),
     AlarmKind.CLOCK_JUMPED: ("The box's clock was moved or is not to be believed.", "Compare it."),

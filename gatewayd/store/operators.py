@@ -119,6 +119,7 @@ class OperatorStore:
         self,
         path: Path,
         database: aiosqlite.Connection,
+        reading: aiosqlite.Connection,
         clock: Clock,
         *,
         life_s: float,
@@ -126,6 +127,8 @@ class OperatorStore:
     ) -> None:
         self._path = path
         self._database = database
+        self._reading = reading  # of its own: a write that hangs must not hold up the next request
+        self._unwritten: dict[bytes, Stamp] = {}  # sessions' last uses, by the token's hash
         self._clock = clock
         self._life_ms = round(life_s * 1000)
         self._idle_ms = round(idle_s * 1000)
@@ -141,7 +144,12 @@ class OperatorStore:
             database = await sqlite.connect(path, "operators")
         except sqlite3.Error as error:
             raise OperatorStoreError(sqlite.explain(path, "open", error)) from error
-        store = cls(path, database, clock, life_s=life_s, idle_s=idle_s)
+        try:
+            reading = await aiosqlite.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            await database.close()
+            raise OperatorStoreError(sqlite.explain(path, "open", error)) from error
+        store = cls(path, database, reading, clock, life_s=life_s, idle_s=idle_s)
         try:
             await store._write("PRAGMA foreign_keys=ON")
         except OperatorStoreError:
@@ -150,6 +158,7 @@ class OperatorStore:
         return store
 
     async def close(self) -> None:
+        await self._reading.close()
         await self._database.close()
 
     # ----------------------------------------------------------------------------- operators
@@ -200,6 +209,7 @@ class OperatorStore:
         token = token_urlsafe(TOKEN_BYTES)
         now = self._clock.now()
         moment = (now.boot_id, now.monotonic_ns, now.wall_ms)
+        await self.write_seen()  # or those would count as idle
         async with self._one_at_a_time:
             await self._remove_ended(now)
             await self._write(
@@ -223,23 +233,35 @@ class OperatorStore:
         rows = await self._rows(_SESSION, _digest(token))
         if not rows:
             return None
-        found = Session(session_id(token), _operator_of(rows[0][6:]), *_moments(rows[0][:6]))
+        begun, seen = _moments(rows[0][:6])
+        seen = self._unwritten.get(_digest(token), seen)
+        found = Session(session_id(token), _operator_of(rows[0][6:]), begun, seen)
         return found if found.operator.enabled and self._holds(found, self._clock.now()) else None
 
-    async def seen(self, token: str, session: Session) -> None:
-        """The session's page is there; written at most once a minute."""
+    def seen(self, token: str, session: Session) -> bool:
+        """The session's page is there; noted at most once a minute. True: `write_seen` is due."""
         now = self._clock.now()
         if 0 <= age_ms(session.seen, now) < SEEN_EVERY_MS:
-            return
-        await self._write(
-            "UPDATE session SET seen_boot = ?, seen_ns = ?, seen_ms = ? WHERE token_sha256 = ?",
-            now.boot_id,
-            now.monotonic_ns,
-            now.wall_ms,
-            _digest(token),
-        )
+            return False
+        self._unwritten[_digest(token)] = now
+        return True
+
+    async def write_seen(self) -> None:
+        """Write what `seen` noted. What can't be written counts all the same until the restart."""
+        while self._unwritten:
+            digest, seen = next(iter(self._unwritten.items()))
+            await self._write(
+                "UPDATE session SET seen_boot = ?, seen_ns = ?, seen_ms = ? WHERE token_sha256 = ?",
+                seen.boot_id,
+                seen.monotonic_ns,
+                seen.wall_ms,
+                digest,
+            )
+            if self._unwritten.get(digest) == seen:
+                del self._unwritten[digest]
 
     async def end_session(self, token: str) -> None:
+        self._unwritten.pop(_digest(token), None)
         await self._write("DELETE FROM session WHERE token_sha256 = ?", _digest(token))
 
     async def end_others(self, operator: str, token: str) -> None:
@@ -273,7 +295,7 @@ class OperatorStore:
 
     async def _rows(self, sql: str, *values: Any) -> list[Any]:  # noqa: ANN401  # SQL values
         try:
-            return list(await self._database.execute_fetchall(sql, values))
+            return list(await self._reading.execute_fetchall(sql, values))
         except sqlite3.Error as error:
             raise OperatorStoreError(sqlite.explain(self._path, "read", error)) from error
 

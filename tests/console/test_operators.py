@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -86,7 +89,8 @@ async def test_a_session_ends_after_its_life_however_busy(
         await clock.advance(500)
         session = await store.session(token)
         assert session is not None
-        await store.seen(token, session)
+        store.seen(token, session)
+        await store.write_seen()
     await clock.advance(101)
     assert await store.session(token) is None
 
@@ -106,7 +110,8 @@ async def test_the_last_use_is_written_once_a_minute_at_most(
     session = await store.session(token)
     assert session is not None
     await clock.advance(59)
-    await store.seen(token, session)
+    store.seen(token, session)
+    await store.write_seen()
     later = await store.session(token)
     assert later == session
 
@@ -135,6 +140,35 @@ async def test_after_a_restart_of_the_box_the_wall_decides(
 def test_an_age_is_negative_only_where_the_wall_was_set_back_over_a_restart() -> None:
     before, after = Stamp("a", 10, 5_000, True), Stamp("b", 3, 2_000, True)
     assert age_ms(before, after) == -3_000
+
+
+async def test_what_a_full_disk_does_not_take_counts_all_the_same(
+    store: OperatorStore, clock: ManualClock
+) -> None:
+    token = await store.begin_session("li", "10.0.0.5")
+    full = OperatorStoreError("operators.db: write: database or disk is full")
+    for _ in range(3):
+        await clock.advance(500)
+        session = await store.session(token)
+        assert session is not None  # although the file says that it was idle for ten minutes
+        assert store.seen(token, session)
+        with patch.object(store, "_write", side_effect=full), pytest.raises(OperatorStoreError):
+            await store.write_seen()
+    await store.begin_session("li", "10.0.0.6")
+    assert await store.session(token) is not None
+
+
+async def test_a_write_that_hangs_holds_up_no_reading(store: OperatorStore) -> None:
+    goes_on = threading.Event()
+    work = store._database._execute(goes_on.wait)  # type: ignore[no-untyped-call]  # the thread that writes
+    hanging = asyncio.create_task(work)
+    await asyncio.sleep(0)  # it is in that thread's queue
+    try:
+        async with asyncio.timeout(5):
+            assert await store.operator("li") == LI
+    finally:
+        goes_on.set()
+        await hanging
 
 
 async def test_old_sessions_make_room_and_ended_ones_go(

@@ -16,12 +16,15 @@ from gatewayd.domain.events import (
     AlarmAcknowledged,
     AlarmShelved,
     CauseKind,
+    DoorModeChanged,
+    Event,
     OperatorOrdered,
     Outcome,
 )
-from gatewayd.domain.model import AlarmKind
+from gatewayd.domain.model import AlarmKind, Stamp
 from gatewayd.domain.ports import JournalError
 from gatewayd.store.operators import Role
+from tests.clock import ManualClock
 from tests.console.rig import Rig
 
 REASON = {"reason": "resident without card"}
@@ -125,6 +128,28 @@ async def test_a_door_that_is_silent_is_told_and_not_repeated(console: Rig) -> N
     assert again.json() == answer.json()
     assert answer.json()["code"] == "door-silent"
     assert len(console.doors.unlocked) == 1
+
+
+async def test_an_order_that_is_on_disk_too_late_moves_no_door(console: Rig) -> None:
+    real = console.journal.append
+
+    async def late(event: Event, stamp: Stamp | None = None) -> int:
+        assert isinstance(console.clock, ManualClock)
+        await console.clock.advance(11)
+        return await real(event, stamp)
+
+    mode = "/api/v1/doors/main-gate/mode"
+    async with console.signed_in(Role.LEADER) as client:
+        with patch.object(console.journal, "append", late):
+            answer = await order(client, UNLOCK, REASON)
+            free = await order(client, mode, {**REASON, "mode": "LockedOpen"}, "key-00000002")
+        again = await order(client, UNLOCK, REASON)
+    assert (answer.status_code, answer.json()["code"]) == (504, "order-too-late")
+    assert answer.json()["detail"] == "the journal took 11 s, an order holds for 10 s"
+    assert free.json()["code"] == "order-too-late"
+    assert again.json() == answer.json()
+    assert console.doors.unlocked == []
+    assert await console.journaled(DoorModeChanged) == []
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "  "}, {"reason": "x" * 201}])

@@ -17,7 +17,7 @@ from gatewayd.domain.events import (
     OperatorOrdered,
 )
 from gatewayd.domain.ports import JournalError
-from gatewayd.store.operators import Operator, Role, hash_password
+from gatewayd.store.operators import Operator, OperatorStoreError, Role, hash_password
 from tests.clock import ManualClock
 from tests.console.rig import HASH, PASSWORD, Rig
 
@@ -263,6 +263,57 @@ async def test_an_unreadable_operators_file_is_a_clear_problem(console: Rig) -> 
         answer = await client.get("/api/v1/session")
     assert answer.status_code == 503
     assert answer.json()["code"] == "operators-unavailable"
+
+
+FULL = OperatorStoreError("operators.db: write: database or disk is full")
+
+
+async def test_whoever_is_signed_in_works_on_where_operators_db_takes_nothing(
+    console: Rig, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with console.signed_in(Role.LEADER) as client:
+        with patch.object(console.operators, "_write", side_effect=FULL):
+            for minute in range(40):  # longer than a session may be idle
+                await clock.advance(61)
+                assert (await client.get("/api/v1/alarms")).status_code == 200, minute
+            down = await lock_down(client)
+            refused = await log_in(client)
+        await clock.advance(61)
+        assert (await client.get("/api/v1/alarms")).status_code == 200
+    assert down.status_code == 200
+    assert refused.json()["code"] == "operators-unavailable"
+    assert caplog.text.count("sessions' last uses are not written") == 1
+
+
+async def test_whoever_is_signed_in_works_on_where_operators_db_hangs(
+    console: Rig, clock: ManualClock
+) -> None:
+    real, tried, goes_on = console.operators._write, 0, asyncio.Event()
+
+    async def hanging(sql: str, *values: object) -> None:
+        nonlocal tried
+        tried += 1
+        await goes_on.wait()
+        await real(sql, *values)
+
+    async with console.signed_in(Role.LEADER) as client:
+        with (
+            patch.object(console.operators, "_write", hanging),
+            patch.object(auth, "SEEN_S", 0.01),
+        ):
+            for _ in range(40):
+                await clock.advance(61)
+                assert (await client.get("/api/v1/alarms")).status_code == 200
+            assert (await lock_down(client)).status_code == 200
+            assert tried == 1
+            goes_on.set()
+            await clock.advance(61)
+            assert (await client.get("/api/v1/alarms")).status_code == 200
+
+
+async def lock_down(client: httpx.AsyncClient) -> httpx.Response:
+    key = {"Idempotency-Key": "key-00000001"}
+    return await client.post("/api/v1/doors/lockdown", json={"reason": "police"}, headers=key)
 
 
 def test_a_password_that_nobody_could_type_is_refused() -> None:

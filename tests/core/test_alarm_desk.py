@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gatewayd.alarms import AlarmDesk
+from gatewayd.alarms import MAX_SIGNALS, AlarmDesk
 from gatewayd.domain import alarm as rules
 from gatewayd.domain.alarm import MAX_ALIKE, MAX_SHELF_MS, NEVER_SUPPRESSED, ShelveRefusal
 from gatewayd.domain.events import (
@@ -179,7 +179,7 @@ async def test_at_the_end_the_journal_says_how_each_alarm_stands(desk: Desk) -> 
     assert (last.repeats, last.detail) == (2, "third time")
 
 
-# ------------------------------------------------------------------------- shelf, escalation
+# ---------------------------------------------------------------------------------- the shelf
 
 
 async def until(desk: Desk, minutes: float) -> int:
@@ -245,7 +245,7 @@ async def test_what_is_done_about_an_alarm_never_stands_before_it_in_the_journal
     desk.journal.refuse = "disk full"
     alarm_id = await desk.alarms.raise_alarm(TAMPER, "gate")
     desk.journal.refuse = None
-    with pytest.raises(JournalError, match="not on disk itself yet"):
+    with pytest.raises(JournalError, match="not on disk yet"):
         await desk.alarms.shelve(alarm_id, "li", "noise", await until(desk, 1))
     await desk.alarms.clear(TAMPER, "gate")
     assert desk.journal.events == []
@@ -255,6 +255,108 @@ async def test_what_is_done_about_an_alarm_never_stands_before_it_in_the_journal
         assert (await desk.alarms.acknowledge(alarm_id, "li")).acknowledged_by == "li"
     told = [type(event) for event in desk.journal.events]
     assert told == [AlarmRaised, AlarmCleared, AlarmAcknowledged]
+
+
+# --------------------------------------------------------------------------- a disk that hangs
+
+
+async def test_a_hanging_disk_hides_no_alarm_and_their_events_follow_in_order(desk: Desk) -> None:
+    told: list[tuple[AlarmKind, int]] = []
+    desk.alarms._on_raised = lambda alarm: told.append((alarm.kind, alarm.raised_seq))
+    async with running(desk.recorder.run()):
+        desk.journal.hold()
+        desk.alarms.signal(HELD, "gate", active=True)
+        desk.alarms.signal(AlarmKind.DURESS, "gate", active=True)
+        desk.alarms.signal(HELD, "gate", active=False)
+        await desk.clock.advance(0.25)
+        assert [a.kind for a in desk.alarms.open_alarms()] == [AlarmKind.DURESS, HELD]
+        assert told == [(HELD, 0), (AlarmKind.DURESS, 0)]
+        await desk.clock.advance(120)
+        assert desk.journal.events == []
+        desk.journal.release()
+        await desk.clock.advance(1)
+    assert told[2:] == [(HELD, 1)]  # its picture can be kept now
+    assert [a.raised_seq for a in desk.alarms.open_alarms() if a.kind is HELD] == [1]
+    assert [type(event) for event in desk.journal.events] == [
+        AlarmRaised, AlarmRaised, AlarmCleared,
+    ]  # fmt: skip
+
+
+async def test_what_a_hanging_disk_refuses_in_the_end_is_journaled_before_what_followed(
+    desk: Desk,
+) -> None:
+    async with running(desk.recorder.run()):
+        desk.journal.hold()
+        desk.alarms.signal(TAMPER, "gate", active=True)
+        desk.alarms.signal(TAMPER, "gate", active=False)
+        await desk.clock.advance(0.25)
+        desk.journal.refuse = "disk full"
+        desk.journal.release()
+        await desk.clock.advance(0.5)
+        desk.journal.refuse = None
+        await desk.alarms.raise_alarm(HELD, "gate")
+        assert desk.journal.events == []
+        await desk.clock.advance(1)
+    alarms = [event.KIND for event in desk.journal.events]
+    assert alarms == ["alarm.raised", "alarm.cleared", "alarm.raised"]
+
+
+async def test_an_act_that_waits_for_the_disk_holds_up_no_alarm_and_no_other_act_passes_it(
+    desk: Desk,
+) -> None:
+    alarm_id = await desk.alarms.raise_alarm(TAMPER, "gate")
+    async with running(desk.recorder.run()):
+        desk.journal.hold()
+        taking = asyncio.create_task(desk.alarms.acknowledge(alarm_id, "li"))
+        desk.alarms.signal(AlarmKind.FIRE, "fire", active=True)
+        desk.alarms.signal(TAMPER, "gate", active=False)
+        await desk.clock.advance(1)
+        assert not taking.done()
+        assert [a.kind for a in desk.alarms.open_alarms()] == [AlarmKind.FIRE, TAMPER]
+        with pytest.raises(JournalError, match="acknowledge it again"):
+            await desk.alarms.acknowledge(alarm_id, "wu")
+        desk.journal.release()
+        assert (await taking).acknowledged_by == "li"
+        await desk.clock.advance(1)
+    assert [a.kind for a in desk.alarms.open_alarms()] == [AlarmKind.FIRE]
+    assert [event.KIND for event in desk.journal.events] == [
+        "alarm.raised", "alarm.acknowledged", "alarm.raised", "alarm.cleared",
+    ]  # fmt: skip
+
+
+async def test_an_alarm_that_was_given_up_while_the_disk_hung_is_not_journaled(
+    desk: Desk,
+) -> None:
+    desk.journal.hold()
+    raising = asyncio.create_task(desk.alarms.raise_alarm(TAMPER, "gate"))
+    await desk.clock.advance(0.1)
+    raising.cancel()
+    await desk.clock.advance(0)
+    desk.journal.release()
+    await desk.clock.advance(1)
+    assert raising.cancelled()
+    assert desk.journal.events == []
+    assert desk.alarms.open_alarms() == []
+
+
+async def test_a_full_desk_does_without_what_may_be_suppressed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    for number in range(MAX_SIGNALS):
+        desk.alarms.signal(HELD, f"d{number}", active=True)
+    desk.alarms.signal(AlarmKind.FIRE, "fire", active=True)
+    desk.alarms.signal(HELD, "one too many", active=True)
+    async with running(desk.alarms.run()):
+        await desk.journal.until(AlarmRaised, MAX_SIGNALS)
+        await desk.clock.advance(0)
+    about = {alarm.about for alarm in desk.alarms.open_alarms()}
+    assert "fire" in about
+    assert about.isdisjoint({"d0", "one too many"})
+    assert "door_held about d0 not taken" in caplog.text
+
+
+# ----------------------------------------------------------------------------- escalation
 
 
 async def test_what_nobody_takes_is_escalated_once_to_each(desk: Desk) -> None:

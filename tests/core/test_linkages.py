@@ -311,6 +311,47 @@ async def test_what_is_told_too_late_sets_nothing_off_and_that_is_said(tmp_path:
         assert not gate.board.relays[4]
 
 
+async def test_a_firing_that_is_on_disk_too_late_moves_nothing_and_says_why(tmp_path: Path) -> None:
+    async with box(tmp_path, link("device.offline", SIREN, UnlockDoor(GATE.id))) as gate:
+        real, held, goes_on = gate.journal.append, asyncio.Event(), asyncio.Event()
+
+        async def hanging(event: Event, stamp: Stamp | None = None) -> int:
+            if isinstance(event, LinkageFired):
+                held.set()
+                await goes_on.wait()
+            return await real(event, stamp)
+
+        with patch.object(gate.journal, "append", hanging):
+            await gate.tell(OFFLINE)
+            await asyncio.wait_for(held.wait(), 5)
+            await gate.clock.advance(600)
+            goes_on.set()
+            [done] = await gate.until(LinkageDone)
+        assert {(r.do, r.result) for r in done.results} == {
+            ("relay", ActionResult.REFUSED),
+            ("unlock", ActionResult.REFUSED),
+        }
+        assert {r.detail for r in done.results} == {"the event is more than 10 s old"}
+        assert await gate.of(DoorUnlocked) == []
+        assert not gate.board.relays[4]
+
+
+async def test_a_door_is_not_opened_after_an_action_that_took_too_long(tmp_path: Path) -> None:
+    async with box(tmp_path, link("device.offline", SIREN, UnlockDoor(GATE.id))) as gate:
+
+        async def slow(_for_s: float) -> None:
+            await gate.clock.advance(11)
+
+        with patch.object(gate.siren, "switch", slow):
+            await gate.tell(OFFLINE)
+            [done] = await gate.until(LinkageDone)
+        assert [(r.result, r.detail) for r in done.results] == [
+            (ActionResult.DONE, ""),
+            (ActionResult.REFUSED, "the event is more than 10 s old"),
+        ]
+        assert await gate.of(DoorUnlocked) == []
+
+
 async def test_a_chattering_input_fires_sixty_times_a_minute_at_most(tmp_path: Path) -> None:
     async with box(tmp_path, link("device.offline", TakePicture(CameraId("cam")))) as gate:
         for _ in range(MAX_A_MINUTE + 5):

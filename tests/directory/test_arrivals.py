@@ -250,6 +250,46 @@ async def test_what_does_not_help_a_damaged_list_is_left_as_it_is(tmp_path: Path
         assert not at.readable()
 
 
+async def test_an_applied_package_that_can_not_be_read_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with box(tmp_path) as at:
+        at.put(1, residents(17))
+        await at.arrivals.look()
+    damage(tmp_path)
+    (at.inbox.applied / "manifest").unlink()
+    (at.inbox.applied / "manifest").mkdir()
+    async with box(tmp_path) as at, running(at.arrivals.run()):
+        at.put(2, residents(18))
+        while not at.readable():
+            await at.clock.advance(1)
+        assert at.holds(18)
+    assert "the last imported list is no help, it can't be read" in caplog.text
+
+
+async def test_an_applied_package_that_is_damaged_too_costs_no_package_that_was_taken(
+    tmp_path: Path,
+) -> None:
+    async with box(tmp_path) as at:
+        at.put(1, residents(17))
+        await at.arrivals.look()
+        at.put(2, residents(18))
+        at.inbox.take()
+    damage(tmp_path)
+    (at.inbox.applied / "000000").unlink()
+    async with box(tmp_path) as at:
+        await at.arrivals.heal()
+        [rejected] = await at.of(WhitelistRejected)
+        assert rejected.detail == "its chunks together are not what it says"
+        await at.arrivals.look()
+        assert (at.store.revision, at.holds(18)) == (2, True)
+
+
+def damage(folder: Path) -> None:
+    [file] = (folder / "whitelist").glob("*.db")
+    file.write_bytes(b"no database")
+
+
 # ------------------------------------------------------------------------- the key, the lock
 
 

@@ -72,7 +72,9 @@ async def box(
         Commands(
             "gate-1", NONCE, keys, [GATE], journal, doors, alarms, clock, link.sender("cmd-res")
         ),
-        DesiredState("gate-1", keys, [GATE], journal, doors, clock, link.sender("reported")),
+        DesiredState(
+            "gate-1", keys, [GATE], journal, doors, alarms, clock, link.sender("reported")
+        ),
     )
     async with journal.running(), running(recorder.run(), alarms.run(), link.run()):
         yield Box(link, journal, whitelist, doors, alarms, recorder)

@@ -70,7 +70,7 @@ async def desk(folder: Path, centre: Centre | None = None) -> AsyncIterator[Desk
                 "gate-1", NONCE, keys, [GATE], journal, doors, alarms, clock, sent.append,
                 memory=memory,
             ),
-            DesiredState("gate-1", keys, [GATE], journal, doors, clock, sent.append),
+            DesiredState("gate-1", keys, [GATE], journal, doors, alarms, clock, sent.append),
             WhitelistSync("gate-1", keys, whitelist, journal, alarms, clock, sent.append),
             sent,
         )  # fmt: skip

@@ -80,13 +80,14 @@ async def test_one_wrong_door_rejects_the_whole(at: Desk, more: dict[str, Any], 
     assert at.doors.mode is DoorMode.LOCKED
     assert where in at.sent[-1]["rejected"]
     assert at.sent[-1]["rev"] == 0
-    assert await at.kinds() == ["desired.rejected"]
+    assert await at.kinds() == ["alarm.raised", "desired.rejected"]
 
 
-async def test_a_flood_of_forged_states_makes_one_event(at: Desk) -> None:
+async def test_a_flood_of_forged_states_makes_one_event_and_one_alarm(at: Desk) -> None:
     for _ in range(50):
         await at.desired.handle(b"{broken")
-    assert await at.kinds() == ["desired.rejected"]
+    assert await at.kinds() == ["alarm.raised", "desired.rejected", "alarm.repeated"]
+    assert [a.repeats for a in at.alarms.open_alarms()] == [49]
 
 
 async def test_what_cannot_be_journaled_is_not_applied(

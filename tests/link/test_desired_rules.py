@@ -12,7 +12,7 @@ from gatewayd.domain.events import (
     DesiredRejected,
     Event,
 )
-from gatewayd.domain.model import DoorMode, Stamp
+from gatewayd.domain.model import AlarmKind, DoorMode, Stamp
 from gatewayd.domain.ports import JournalEntry, JournalError
 from gatewayd.link.contract import COMMAND_DOMAIN
 from gatewayd.link.desired import DesiredState
@@ -31,7 +31,7 @@ async def gate(tmp_path: Path) -> AsyncIterator[Parts]:
 def desired(gate: Parts, keys: CentralKeys | None = None, ledger: Any = None) -> DesiredState:
     return DesiredState(
         "gate-1", keys or gate.pen.keys(), [GATE, SIDE], ledger or gate.journal, gate.doors,
-        gate.clock, gate.sent.append,
+        gate.alarms, gate.clock, gate.sent.append,
     )  # fmt: skip
 
 
@@ -80,6 +80,19 @@ async def test_what_is_not_signed_for_this_moves_nothing_and_gets_no_answer(
     assert gate.doors.moved == []
     assert gate.sent == []
     assert len(await gate.events(DesiredRejected)) == 1
+
+
+async def test_forgeries_are_one_alarm_that_the_next_good_state_ends(gate: Parts) -> None:
+    state = desired(gate)
+    for _ in range(3):
+        await state.handle(Pen(b"s").desired(1, {GATE: "LockedDown"}))
+    [alarm] = gate.alarms.open_alarms()
+    assert (alarm.kind, alarm.about, alarm.repeats) == (AlarmKind.COMMAND_REJECTED, "link", 2)
+    assert alarm.detail.startswith("wanted state: ")
+    await state.handle(gate.pen.desired(1, {"no-door": "Locked"}))
+    assert gate.alarmed(AlarmKind.COMMAND_REJECTED)
+    await state.handle(gate.pen.desired(2, {GATE: "LockedDown"}))
+    assert not gate.alarmed(AlarmKind.COMMAND_REJECTED)
 
 
 async def test_a_key_without_the_role_sets_nothing(gate: Parts) -> None:

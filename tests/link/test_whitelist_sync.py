@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gatewayd.domain.model import AlarmKind, card
+from gatewayd.link import whitelist_sync
+from gatewayd.link.whitelist_sync import WhitelistSync
 from gatewayd.list_updates import MAX_BYTES
 from tests.fakes import running
 from tests.link.broker import Centre
@@ -153,6 +156,23 @@ async def test_a_list_with_a_bad_record_is_refused_whole(at: Desk) -> None:
     before = len(asked(at))
     await send(at, at.centre.manifest(6, full(credential(99))))
     assert len(asked(at)) == before
+
+
+async def test_only_the_last_refused_lists_are_remembered(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whitelist_sync, "MAX_REFUSED", 2)
+    sync = WhitelistSync(
+        "gate-1", at.centre.keys, at.whitelist, at.journal, at.alarms, at.clock, at.sent.append
+    )
+    at = replace(at, sync=sync)
+    bad = [full(credential(number)) for number in (97, 98, 99)]
+    for chunks in bad:
+        await deliver(at, 6, chunks)
+    for chunks, pulled in ((bad[2], False), (bad[1], False), (bad[0], True)):
+        before = len(asked(at))
+        await send(at, at.centre.manifest(6, chunks))
+        assert (len(asked(at)) > before) is pulled
 
 
 async def test_the_revision_held_again_is_no_news(at: Desk) -> None:

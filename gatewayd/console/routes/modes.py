@@ -25,7 +25,14 @@ from gatewayd.console.models import (
 )
 from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
-from gatewayd.console.routes.ordering import ALL_DOORS, ORDER_ERRORS, Key, key_of, silent
+from gatewayd.console.routes.ordering import (
+    ALL_DOORS,
+    ORDER_ERRORS,
+    Key,
+    key_of,
+    refuse_late,
+    silent,
+)
 from gatewayd.domain.events import Cause, CauseKind, OperatorOrdered, Outcome
 from gatewayd.domain.model import DoorId, DoorMode
 from gatewayd.domain.ports import FireAnswer, JournalError
@@ -135,7 +142,9 @@ async def _note_lockdown(console: Console, who: SignedIn, target: str, reason: s
     "/doors/{door_id}/mode",
     summary="Give a door a mode, with a reason and perhaps an end",
     tags=["doors"],
-    responses=responses(*ORDER_ERRORS, "no-such-door", "until-passed", "door-silent", body=True),
+    responses=responses(
+        *ORDER_ERRORS, "no-such-door", "until-passed", "order-too-late", "door-silent", body=True
+    ),
 )
 async def set_mode(
     door_id: _DoorId, order: ModeOrderBody, who: Who, console: ConsoleDep, key: Key = None
@@ -149,6 +158,7 @@ async def set_mode(
         if order.until_ms is not None and now.wall_trusted and order.until_ms <= now.wall_ms:
             raise ProblemError("until-passed", f"the box's clock is at {now.wall_ms} ms")
         seq = await _journal(console, who, f"mode {order.mode}", door_id, order.reason)
+        refuse_late(console, now)
         work = console.deps.doors.set_mode(
             door, DoorMode(order.mode), _cause(who, order.reason), until_ms=order.until_ms
         )

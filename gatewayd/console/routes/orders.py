@@ -26,7 +26,7 @@ from gatewayd.console.models import (
 )
 from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
-from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, key_of, silent
+from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, key_of, refuse_late, silent
 from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
 from gatewayd.domain.events import (
     AlarmAcknowledged,
@@ -55,7 +55,7 @@ async def doors(_who: Who, console: ConsoleDep) -> DoorList:
     "/doors/{door_id}/unlock",
     summary="Open one door for one passage",
     tags=["doors"],
-    responses=responses(*ORDER_ERRORS, "no-such-door", "door-silent", body=True),
+    responses=responses(*ORDER_ERRORS, "no-such-door", "order-too-late", "door-silent", body=True),
 )
 async def unlock(
     door_id: Annotated[str, Path(max_length=32)],
@@ -70,8 +70,9 @@ async def unlock(
         raise ProblemError("no-such-door", f"the settings have no door {door_id!r}")
 
     async def act() -> OrderResult:
-        name, reason = who.operator.name, order.reason
+        name, reason, ordered = who.operator.name, order.reason, console.deps.clock.now()
         seq = await console.deps.journal.append(OperatorOrdered(name, "open", door_id, reason))
+        refuse_late(console, ordered)
         cause = Cause(CauseKind.OPERATOR, name, reason)
         try:
             async with asyncio.timeout(DOOR_TIMEOUT_S):
