@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -453,6 +455,27 @@ def test_the_secret_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert boot.keep_secret(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_one_gateways_until_its_process_ends(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    hold = (
+        "import sys; from pathlib import Path; from gatewayd.boot import sole_gateway\n"
+        "with sole_gateway(Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        wanted = pytest.raises(boot.OtherGatewayError, match=f"directory {directory}$")
+        with wanted, boot.sole_gateway(directory):
+            pytest.fail("two at once")
+        other.kill()
+    with boot.sole_gateway(directory):
+        assert directory.is_dir()
 
 
 def test_a_damaged_secret_is_refused_with_a_hint(tmp_path: Path) -> None:
