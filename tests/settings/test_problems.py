@@ -432,6 +432,21 @@ def test_keys_that_anyone_may_change_are_refused(site: SiteFile, tmp_path: Path)
     assert site.problems() == []
 
 
+def test_each_mistake_in_the_operators_file_is_told(
+    site: SiteFile, secret: Callable[[str], Path]
+) -> None:
+    site.append('\n[console]\noperators_file = "operators.toml"\n')
+    secret("operators.toml").write_text(
+        '[[operator]]\nname = "li"\nrole = "boss"\npassword_hash = "1234"\n'
+    )
+    place = "gatewayd.toml:37: console.operators_file: operators.toml: operator 'li': "
+    assert site.problems() == [
+        f"{place}role: must be one of 'guard', 'leader', 'manager', 'administrator'",
+        f"{place}password_hash: is no argon2id hash "
+        "(run: gatewayd hash-password, and paste what it prints)",
+    ]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620])
 def test_a_secret_that_others_can_read_is_refused(
     site: SiteFile, secret: Callable[[str], Path], mode: int
