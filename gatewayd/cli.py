@@ -96,11 +96,20 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add(commands, "version", _version, "print the version")
     _add(commands, "schema", _schema, "print the settings' JSON Schema, for editors")
-    _add(
+    password = _add(
         commands,
         "hash-password",
         _hash_password,
-        "ask for a password and print its argon2 hash, for operators_file",
+        "ask for a password and print its argon2 hash; with --name a whole operator to append to "
+        "operators_file",
+    )
+    password.add_argument("--name", help="who logs in with it: 1 to 32 characters")
+    password.add_argument(
+        "--role",
+        choices=("guard", "leader", "manager", "administrator"),
+        default="guard",
+        metavar="ROLE",
+        help="guard, leader, manager or administrator (default: %(default)s)",
     )
     return parser
 
@@ -465,21 +474,41 @@ def _schema(_arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _hash_password(_arguments: argparse.Namespace) -> int:
-    """Asks twice on a terminal; takes one line of a pipe. The password is never an argument."""
-    from argon2 import PasswordHasher
+def _hash_password(arguments: argparse.Namespace) -> int:
+    from gatewayd.store.operators import Role, hash_password
+    from gatewayd.store.operators_file import operator_block
+
+    try:
+        encoded = hash_password(_ask_password())
+        if arguments.name is None:
+            print(encoded)
+        else:
+            print(operator_block(arguments.name, Role(arguments.role), encoded), end="")
+    except ValueError as error:
+        _say(f"gatewayd hash-password: {error}")
+        return PROBLEM_FOUND
+    return OK
+
+
+def _ask_password() -> str:
+    """Asks twice on a terminal; takes one line of a pipe. The password is never an argument.
+    Raises ValueError for one that nobody could log in with or may choose."""
+    from gatewayd.store.operators import MIN_PASSWORD
 
     if sys.stdin.isatty():
         from getpass import getpass
 
-        password = getpass("Password: ")
-        if getpass("Again: ") != password:
-            _say("gatewayd hash-password: the two differ")
-            return PROBLEM_FOUND
+        try:
+            password = getpass("Password: ")
+            again = getpass("Again: ") if password else ""
+        except EOFError:  # Ctrl-D
+            password = again = ""
+        if again != password:
+            raise ValueError("the two differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
-        _say("gatewayd hash-password: the password is empty")
-        return PROBLEM_FOUND
-    print(PasswordHasher().hash(password))
-    return OK
+        raise ValueError("the password is empty")
+    if len(password) < MIN_PASSWORD:
+        raise ValueError(f"the password must have at least {MIN_PASSWORD} characters")
+    return password

@@ -5,6 +5,8 @@ Owns that file's shape and its error messages. Must not open a database.
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from pydantic_core import ErrorDetails
 from gatewayd.store.operators import Operator, Role
 
 NAME_PATTERN = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,30}[^\s\x00-\x1f\x7f])?$"
+_NAME_RULE = "must be 1 to 32 characters, without a space at either end"
 # Whole: one of which a part is missing would let nobody in, and be found out at the first log-in.
 HASH_PATTERN = r"^\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$"
 
@@ -73,6 +76,14 @@ def read_operators_file(path: Path) -> list[Operator]:
     ]
 
 
+def operator_block(name: str, role: Role, password_hash: str) -> str:
+    """The operator as the file has them, to be appended to it. ValueError for an unfit name."""
+    if not name.isprintable() or re.fullmatch(NAME_PATTERN, name) is None:
+        raise ValueError(f"the name {_NAME_RULE}")
+    quoted = json.dumps(name, ensure_ascii=False)  # of what is printable, a string of TOML as well
+    return f'[[operator]]\nname = {quoted}\nrole = "{role}"\npassword_hash = "{password_hash}"\n'
+
+
 def _sentences(data: Mapping[str, Any], error: ValidationError) -> list[str]:
     """One line a mistake, without the values: one of them is a password's hash."""
     return [
@@ -107,6 +118,6 @@ def _what(mistake: ErrorDetails) -> str:
         case _, "password_hash":
             return "is no argon2id hash (run: gatewayd hash-password, and paste what it prints)"
         case "string_pattern_mismatch", "name":
-            return "must be 1 to 32 characters, without a space at either end"
+            return _NAME_RULE
         case _:
             return mistake["msg"]

@@ -18,6 +18,8 @@ from gatewayd.domain.events import ExitRequested
 from gatewayd.domain.model import DoorId
 from gatewayd.settings.load import LoadedSettings
 from gatewayd.store.journal import JournalStore
+from gatewayd.store.operators import verify_password
+from gatewayd.store.operators_file import read_operators_file
 from tests.clock import ManualClock
 from tests.settings.example_files import ROOT, example_site
 
@@ -354,6 +356,33 @@ def test_a_password_from_a_pipe_becomes_its_hash(
     assert "guard" not in shown.out + shown.err
 
 
+def test_a_password_with_a_name_becomes_an_operator_to_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    blocks = ""
+    for more in (["--name", '王"班长', "--role", "leader"], ["--name", "li"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("night guard 7\n"))
+        assert cli.main(["hash-password", *more]) == cli.OK
+        blocks += capsys.readouterr().out
+    path = tmp_path / "operators.toml"
+    path.write_text(blocks, encoding="utf-8")
+    leader, guard = read_operators_file(path)
+    assert (leader.name, leader.role) == ('王"班长', "leader")
+    assert (guard.name, guard.role) == ("li", "guard")
+    assert verify_password(guard.password_hash, "night guard 7")
+
+
+def test_a_name_that_no_operator_can_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("night guard 7\n"))
+    assert cli.main(["hash-password", "--name", " li"]) == cli.PROBLEM_FOUND
+    assert capsys.readouterr().err == (
+        "gatewayd hash-password: the name must be 1 to 32 characters, "
+        "without a space at either end\n"
+    )
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -362,9 +391,16 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("typed", "status", "said"),
     [
-        (["secret", "secret"], cli.OK, ""),
+        (["long secret", "long secret"], cli.OK, ""),
         (["secret", "secrte"], cli.PROBLEM_FOUND, "gatewayd hash-password: the two differ\n"),
         (["", ""], cli.PROBLEM_FOUND, "gatewayd hash-password: the password is empty\n"),
+        ([], cli.PROBLEM_FOUND, "gatewayd hash-password: the password is empty\n"),
+        (["long secret"], cli.PROBLEM_FOUND, "gatewayd hash-password: the password is empty\n"),
+        (
+            ["secret789", "secret789"],
+            cli.PROBLEM_FOUND,
+            "gatewayd hash-password: the password must have at least 10 characters\n",
+        ),
     ],
 )
 def test_a_password_on_a_terminal_is_asked_for_twice(
@@ -376,6 +412,12 @@ def test_a_password_on_a_terminal_is_asked_for_twice(
 ) -> None:
     answers = iter(typed)
     monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(answers))
+
+    def getpass(_prompt: str) -> str:
+        for answer in answers:
+            return answer
+        raise EOFError  # Ctrl-D
+
+    monkeypatch.setattr("getpass.getpass", getpass)
     assert cli.main(["hash-password"]) == status
     assert capsys.readouterr().err == said
