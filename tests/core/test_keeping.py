@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import socket
 import subprocess
 import sys
@@ -269,6 +270,22 @@ async def test_a_device_tells_its_state_once_and_alarms_while_offline() -> None:
     assert len(post.journal.of(DeviceOnline)) == 2
     assert len(post.journal.of(DeviceOffline)) == 2
     assert [(s.device_id, s.online) for s in desk.states()] == [(READER, True), (CAMERA, False)]
+
+
+async def test_a_devices_change_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    post = Post()
+    devices = [(READER, "reader"), (CAMERA, "camera")]
+    desk = DeviceDesk(devices, post.clock, post.recorder, post.alarms)
+    caplog.set_level(logging.INFO, "gatewayd.devices")
+    for _ in range(2):
+        desk.offline(CAMERA, "stalled")
+        desk.online(READER)
+    desk.online(CAMERA, "h264")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "camera cam is offline: stalled"),
+        ("INFO", "reader gate-in is online"),
+        ("INFO", "camera cam is online: h264"),
+    ]
 
 
 async def test_nonsense_on_a_line_is_counted_into_one_event_a_minute() -> None:
