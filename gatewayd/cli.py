@@ -26,6 +26,8 @@ DEFAULT_CONFIG = Path("/etc/gatewayd/gatewayd.toml")
 
 PASSED_ON = {"simulate", "demo"}  # the simulators read the arguments of these themselves
 
+OWN_PACKAGES = {"gatewayd", "drivers", "simulators"}  # a module of these that is missing is a bug
+
 OK = 0
 PROBLEM_FOUND = 1  # check-config, verify: what was checked is not as it should be
 USAGE = 2  # argparse's own
@@ -450,11 +452,14 @@ def _simulators(command: str, argv: list[str]) -> int:
         _say(f"gatewayd {command}: the package 'simulators' is not installed here")
         return REFUSED
     try:
-        cli = import_module("simulators.cli")
+        return int(
+            import_module("simulators.cli").main(argv)
+        )  # which loads the one it was asked for
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in OWN_PACKAGES:
+            raise
         _say(f"gatewayd {command}: {error} (install with: pip install 'gatewayd[demo]')")
         return REFUSED
-    return int(cli.main(argv))
 
 
 def _version(_arguments: argparse.Namespace) -> int:
