@@ -125,7 +125,11 @@ def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "say what lists in spreadsheets would change, and name every bad row; with --apply do it",
     )
     import_.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="workbooks (.xlsx) or CSV files"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="workbooks (.xlsx), CSV files, or folders of CSV files",
     )
     import_.add_argument("--apply", action="store_true", help="put the list in force")
     _add_settings(import_)
