@@ -1,6 +1,6 @@
 # Each target stands by itself: it sets up what it needs, and a second run finds it done.
 #
-#   make demo [SECONDS=60] [SPEED=10] [BROKER=host:1883]
+#   make demo [SECONDS=60] [SPEED=8] [BROKER=host:1883]
 
 PYTHON ?=
 VENV := .venv/bin
@@ -14,7 +14,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: demo
-demo: ## a whole compound with simulated devices: SECONDS= SPEED= BROKER=
+demo: ## a whole compound, simulated: six readers, two boards, a camera; SPEED=8 is lively; SECONDS= BROKER=
 	@sh requirements/bootstrap.sh demo
 	@$(VENV)/gatewayd demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SPEED),--speed $(SPEED)) $(if $(BROKER),--broker $(BROKER))
 

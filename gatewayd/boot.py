@@ -1,12 +1,43 @@
-"""Small things made once and kept: the box's secret, its journal's folder. Owns their files."""
+"""Small things at the start: the box's secret, the lock on its folder. Owns their files."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_bytes
 
 SECRET_BYTES = 32
+
+
+class OtherGatewayError(Exception):
+    """Another gatewayd runs on this storage directory."""
+
+
+@contextmanager
+def sole_gateway(directory: Path) -> Iterator[None]:
+    """No other gatewayd on the directory meanwhile, which is made where there is none. Raises
+    OtherGatewayError where there is one, and OSError where the lock can't be had.
+
+    The kernel lets go of it when the process ends, however it ends. The file stays: two could
+    hold locks on two files of one name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(descriptor, directory)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OtherGatewayError(f"another gatewayd runs on the directory {directory}") from None
 
 
 def keep_secret(path: Path) -> bytes:

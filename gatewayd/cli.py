@@ -26,6 +26,8 @@ DEFAULT_CONFIG = Path("/etc/gatewayd/gatewayd.toml")
 
 PASSED_ON = {"simulate", "demo"}  # the simulators read the arguments of these themselves
 
+OWN_PACKAGES = {"gatewayd", "drivers", "simulators"}  # a module of these that is missing is a bug
+
 OK = 0
 PROBLEM_FOUND = 1  # check-config, verify: what was checked is not as it should be
 USAGE = 2  # argparse's own
@@ -96,11 +98,20 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add(commands, "version", _version, "print the version")
     _add(commands, "schema", _schema, "print the settings' JSON Schema, for editors")
-    _add(
+    password = _add(
         commands,
         "hash-password",
         _hash_password,
-        "ask for a password and print its argon2 hash, for operators_file",
+        "ask for a password and print its argon2 hash; with --name a whole operator to append to "
+        "operators_file",
+    )
+    password.add_argument("--name", help="who logs in with it: 1 to 32 characters")
+    password.add_argument(
+        "--role",
+        choices=("guard", "leader", "manager", "administrator"),
+        default="guard",
+        metavar="ROLE",
+        help="guard, leader, manager or administrator (default: %(default)s)",
     )
     return parser
 
@@ -114,7 +125,11 @@ def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "say what lists in spreadsheets would change, and name every bad row; with --apply do it",
     )
     import_.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="workbooks (.xlsx) or CSV files"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="workbooks (.xlsx), CSV files, or folders of CSV files",
     )
     import_.add_argument("--apply", action="store_true", help="put the list in force")
     _add_settings(import_)
@@ -441,11 +456,14 @@ def _simulators(command: str, argv: list[str]) -> int:
         _say(f"gatewayd {command}: the package 'simulators' is not installed here")
         return REFUSED
     try:
-        cli = import_module("simulators.cli")
+        return int(
+            import_module("simulators.cli").main(argv)
+        )  # which loads the one it was asked for
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in OWN_PACKAGES:
+            raise
         _say(f"gatewayd {command}: {error} (install with: pip install 'gatewayd[demo]')")
         return REFUSED
-    return int(cli.main(argv))
 
 
 def _version(_arguments: argparse.Namespace) -> int:
@@ -465,21 +483,41 @@ def _schema(_arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _hash_password(_arguments: argparse.Namespace) -> int:
-    """Asks twice on a terminal; takes one line of a pipe. The password is never an argument."""
-    from argon2 import PasswordHasher
+def _hash_password(arguments: argparse.Namespace) -> int:
+    from gatewayd.store.operators import Role, hash_password
+    from gatewayd.store.operators_file import operator_block
+
+    try:
+        encoded = hash_password(_ask_password())
+        if arguments.name is None:
+            print(encoded)
+        else:
+            print(operator_block(arguments.name, Role(arguments.role), encoded), end="")
+    except ValueError as error:
+        _say(f"gatewayd hash-password: {error}")
+        return PROBLEM_FOUND
+    return OK
+
+
+def _ask_password() -> str:
+    """Asks twice on a terminal; takes one line of a pipe. The password is never an argument.
+    Raises ValueError for one that nobody could log in with or may choose."""
+    from gatewayd.store.operators import MIN_PASSWORD
 
     if sys.stdin.isatty():
         from getpass import getpass
 
-        password = getpass("Password: ")
-        if getpass("Again: ") != password:
-            _say("gatewayd hash-password: the two differ")
-            return PROBLEM_FOUND
+        try:
+            password = getpass("Password: ")
+            again = getpass("Again: ") if password else ""
+        except EOFError:  # Ctrl-D
+            password = again = ""
+        if again != password:
+            raise ValueError("the two differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
-        _say("gatewayd hash-password: the password is empty")
-        return PROBLEM_FOUND
-    print(PasswordHasher().hash(password))
-    return OK
+        raise ValueError("the password is empty")
+    if len(password) < MIN_PASSWORD:
+        raise ValueError(f"the password must have at least {MIN_PASSWORD} characters")
+    return password

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from gatewayd import __version__
+from gatewayd.boot import OtherGatewayError, sole_gateway
 from gatewayd.box import Box, open_box
 from gatewayd.domain.events import OperatorOrdered, SystemStarted, SystemStopped
 from gatewayd.domain.model import AccessPointId, DeviceId, DoorId
@@ -33,7 +34,7 @@ from gatewayd.wiring import ControllerSink, reader_sink
 
 log = logging.getLogger(__name__)
 
-OK, FAILED = 0, 1  # gatewayd.cli tells what they mean
+OK, FAILED, REFUSED = 0, 1, 3  # gatewayd.cli tells what they mean
 FINISH_S = 5.0  # at the end, for grants under way: unlock and lock of a dead board are twice 2 s
 FLUSH_S = 5.0  # at the end, for events that wait for the disk
 
@@ -44,7 +45,11 @@ def run(loaded: LoadedSettings) -> int:
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
     try:
-        asyncio.run(_until_signal(loaded))
+        with sole_gateway(loaded.settings.storage.directory):
+            asyncio.run(_until_signal(loaded))
+    except OtherGatewayError as error:
+        print(f"gatewayd run: {error}, nothing was opened", file=sys.stderr)  # noqa: T201  # for the shell
+        return REFUSED
     except (JournalError, ValueError, OSError) as error:
         # Not "refused": a locked or failing disk may be well when systemd tries again.
         print(f"gatewayd run: could not start: {error}", file=sys.stderr)  # noqa: T201  # for the shell

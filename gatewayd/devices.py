@@ -5,6 +5,7 @@ Owns each device's last known state for the console. Must not touch a device.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from gatewayd.domain.events import DeviceOffline, DeviceOnline, InputMalformed
 from gatewayd.domain.model import NS_PER_S, AlarmKind, DeviceId
 from gatewayd.domain.ports import Clock
 from gatewayd.recorder import Recorder
+
+log = logging.getLogger(__name__)
 
 # A noisy line makes thousands of bad frames an hour: they are counted into one event a minute.
 MALFORMED_EVERY_NS = 60 * NS_PER_S
@@ -53,11 +56,14 @@ class DeviceDesk:
 
     def online(self, device_id: DeviceId, detail: str = "") -> None:
         if self._change(device_id, online=True, detail=detail):
+            said = f": {detail}" if detail else ""
+            log.info("%s %s is online%s", self._states[device_id].kind, device_id, said)
             self._recorder.record(DeviceOnline(device_id, detail))
             self._alarms.signal(self._alarm_of(device_id), device_id, active=False)
 
     def offline(self, device_id: DeviceId, reason: str) -> None:
         if self._change(device_id, online=False, detail=reason):
+            log.warning("%s %s is offline: %s", self._states[device_id].kind, device_id, reason)
             self._recorder.record(DeviceOffline(device_id, reason))
             self._alarms.signal(self._alarm_of(device_id), device_id, active=True, detail=reason)
 

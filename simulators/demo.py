@@ -26,6 +26,7 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from gatewayd.clock import SystemClock
+from simulators.arguments import seconds, speed
 from simulators.broker import WAYS
 from simulators.central_signing import write_private
 from simulators.compound import SITE_ZONE
@@ -324,21 +325,14 @@ def journaled_decisions(state: Path) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=_positive, help="end by itself after so many seconds")
-    parser.add_argument("--speed", type=_positive, default=1.0, help="so many times faster")
+    parser.add_argument("--seconds", type=seconds, help="end by itself after so many seconds")
+    parser.add_argument("--speed", type=speed, default=1.0, help="so many times faster")
     parser.add_argument("--broker", default="", metavar="HOST:PORT", help="one that already runs")
     parser.add_argument("--broker-way", choices=WAYS, default="auto", help="which one to start")
     parser.add_argument("--console-port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--config", type=Path, default=CONFIG, help="the gateway's settings")
     parser.add_argument("--seed", type=int, default=1, help="of the compound")
     parser.add_argument("--run", type=Path, help="folder to keep all files of this run in")
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 86_400:
-        raise argparse.ArgumentTypeError("a number above 0, at most 86400")
-    return number
 
 
 async def run(args: argparse.Namespace) -> int:

@@ -57,10 +57,12 @@ class PtyLine:
             new.unlink(missing_ok=True)
             new.symlink_to(os.ttyname(client))
             new.replace(self.link)
-        except OSError:
+        except OSError as error:
             os.close(device)
             os.close(client)
-            raise
+            hint = f"make the folder {self.link.parent}, or name another path"
+            what = f"--link {self.link} can't be made: {error.strerror} ({hint})"
+            raise type(error)(what) from error
         self._fds = device, client
         asyncio.get_running_loop().add_reader(device, self._readable)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gatewayd.clock import SystemClock
 from gatewayd.domain.ports import Clock
+from simulators.arguments import seconds, speed
 from simulators.compound import Compound, make_compound, utc_today
 from simulators.control import ControlClient
 from simulators.guard import Guard
@@ -31,8 +32,8 @@ LIVELY_HOUR = HERE / "lively_hour.toml"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", type=Path, default=LIVELY_HOUR, help="the scenario's TOML file")
-    parser.add_argument("--speed", type=_positive, default=1.0, help="so many times faster")
-    parser.add_argument("--seconds", type=_positive, help="all scenes within so many seconds")
+    parser.add_argument("--speed", type=speed, default=1.0, help="so many times faster")
+    parser.add_argument("--seconds", type=seconds, help="all scenes within so many seconds")
     parser.add_argument("--seed", type=int, help="another crowd than the file's own")
     parser.add_argument("--compound-seed", type=int, default=1, help="whose cards: as the centre's")
     parser.add_argument(
@@ -50,13 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guard", type=Path, help="JSON: the console and who resets a fire there")
     parser.add_argument("--record", type=Path, required=True, help="JSON Lines: cards and codes")
     parser.add_argument("--plan", action="store_true", help="print the plan and touch nothing")
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 86_400:
-        raise argparse.ArgumentTypeError("a number above 0, at most 86400")
-    return number
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -22,10 +22,9 @@ from gatewayd.domain.model import (
     Reason,
     RuleResult,
 )
-from gatewayd.store.operators import MAX_PASSWORD, Role
+from gatewayd.store.operators import MAX_PASSWORD, MIN_PASSWORD, Role
 
 Language = Literal["zh-CN", "en"]
-MIN_PASSWORD = 10
 MAX_REASON = 200
 
 

@@ -127,6 +127,14 @@ def text(cell: Cell, _reading: Reading) -> str:
     return cells.text(cell)
 
 
+def filled(cell: Cell, _reading: Reading) -> str:
+    """A text that must say something."""
+    found = cells.text(cell)
+    if not found:
+        raise CellError("it is empty", "a name")
+    return found
+
+
 def id_(cell: Cell, _reading: Reading) -> str:
     return cells.id_(cell)
 

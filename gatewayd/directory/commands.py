@@ -78,14 +78,25 @@ def import_lists(
         raise DirectoryError(
             "the list of this site comes from its centre ([link] in the settings): change it there"
         )
-    inbox = Inbox(settings.storage.directory)
+    inbox, files = Inbox(settings.storage.directory), _files(paths)
     if apply:
         _refuse_other_user(settings.storage.directory)
     with _refusing(), inbox.locked() if apply else nullcontext():
         before = _before(settings, inbox, terminal)
-        draft = draft_of(paths, before, _reading(settings), terminal.progress)
+        draft = draft_of(files, before, _reading(settings), terminal.progress)
         terminal.progress("")
-        return _judge(settings, draft, paths, terminal, inbox if apply else None)
+        return _judge(settings, draft, files, terminal, inbox if apply else None)
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The files themselves, and of each folder the CSV files in it, as an export makes them."""
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not found:
+            raise DirectoryError(f"no CSV file in the folder {path}: name workbooks or CSV files")
+        files += found
+    return files
 
 
 def _judge(

@@ -24,15 +24,19 @@ WIDTH = 18  # of a column, in characters
 
 def export(target: Path, listing: Listing, showing: Showing) -> list[Path]:
     """Write the workbook that `target` names by its ending, else a folder of CSV files; the files
-    made. Raises DirectoryError where one is there already, and OSError."""
-    if target.suffix.lower() == ".xlsx":
+    made. Raises DirectoryError for any other ending or where one is there already, and OSError."""
+    as_workbook = target.suffix.lower() == ".xlsx"
+    if target.suffix and not as_workbook and not target.is_dir():
+        what = f"{target} would be neither a workbook nor a folder"
+        raise DirectoryError(f"{what}: name a file.xlsx, or a folder without an ending")
+    if as_workbook:
         contents = {target: _workbook(listing, showing)}
     else:
         contents = dict(_csv_files(target, listing, showing))
     for path in contents:
         if path.exists():
             raise DirectoryError(f"{path} is there already: name another, or remove it")
-    if target.suffix.lower() != ".xlsx":
+    if not as_workbook:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, content in contents.items():
         write_whole(path, content)

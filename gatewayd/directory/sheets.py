@@ -73,6 +73,9 @@ def sheets_of(path: Path, known: Known, stack: ExitStack) -> list[Sheet]:
         raise FileError(place, "it is an old .xls or an encrypted workbook", "save it as .xlsx")
     if raw.startswith(_ZIP):
         return _workbook(raw, place, stack)
+    if path.suffix.lower() in {".xlsx", ".xlsm"}:
+        what = "it is no workbook, whatever its name says"
+        raise FileError(place, what, "one saved as .xlsx, or a CSV file named .csv")
     return [_csv(raw, place, path.stem, known)]
 
 

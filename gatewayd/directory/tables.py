@@ -82,7 +82,7 @@ PEOPLE = Table(
     "Who may have a credential.",
     (
         column("id|编号|人员编号|工号", _ID.what, columns.id_, required=True),
-        column("name|姓名", "the person's name", columns.text, required=True, secret=True),
+        column("name|姓名", "the person's name", columns.filled, required=True, secret=True),
         column(
             "role|身份|类别|人员类型",
             f"{ROLES.told()}, or another word; nothing for owner",

@@ -34,6 +34,8 @@ def check_files(draft: Draft) -> list[Problem]:
             if entry.at[0] in ("link", "console"):
                 problems += _tls(draft, entry, sound=not bad)
             problems += [*_central_keys(draft, entry), *_pin_key(draft, entry)]
+            if not bad:
+                problems += _operators(draft, entry)
     return problems + list(_directory(draft))
 
 
@@ -107,6 +109,20 @@ def _central_keys(draft: Draft, entry: Entry) -> Iterator[Problem]:
         return  # said already: the file can't be read
     except CentralKeysError as error:
         yield draft.source.problem((*entry.at, "central_keys_file"), str(error))
+
+
+def _operators(draft: Draft, entry: Entry) -> Iterator[Problem]:
+    """Each mistake in the file of the first operators; that it is private is said already."""
+    path = _path(draft, entry, "operators_file") if entry.at[0] == "console" else None
+    if path is None:
+        return
+    from gatewayd.store.operators_file import OperatorsFileError, read_operators_file
+
+    try:
+        read_operators_file(path)
+    except OperatorsFileError as error:
+        at = (*entry.at, "operators_file")
+        yield from (draft.source.problem(at, f"{path}: {what}") for what in error.mistakes)
 
 
 def _pin_key(draft: Draft, entry: Entry) -> Iterator[Problem]:

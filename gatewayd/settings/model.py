@@ -484,7 +484,9 @@ class ConsoleSettings(Table):
     )
     operators_file: Path | None = Field(
         default=None,
-        description="TOML with the first operators (name, role, argon2 hash); read at first start. "
+        description="TOML with the first operators, each an [[operator]] with name, role (guard, "
+        "leader, manager, administrator) and password_hash, as gatewayd hash-password --name NAME "
+        "prints it; also language and must_change_password. Read while there are no operators yet. "
         "Only its owner may read it.",
         json_schema_extra={"secret_file": True},
     )

@@ -19,6 +19,8 @@ from gatewayd.settings.problem import Problem, SettingsError, suggestion
 MAX_FILE_BYTES = 4 * 1024 * 1024
 _TOML_PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
+_KEY_LINE = re.compile(r"[ \t]*([\w.\"'-]+)[ \t]*=")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -104,9 +106,28 @@ def _syntax_problem(path: Path, text: str, message: str) -> Problem:
     what = f"is not TOML: {_TOML_PLACE.sub('', message)}"
     if place and place["line"]:
         line = int(place["line"])
+        if message.startswith("Cannot overwrite a value"):
+            twice = _twice(path, text.split("\n"), line)
+            if twice is not None:
+                return twice
         what = f"is not TOML at column {place['column']}: {_TOML_PLACE.sub('', message)}"
     hint = 'text stands in quotes, as in key = "text"; the rest is checked once this is right'
     return Problem(str(path), line, "", what, hint)
+
+
+def _twice(path: Path, lines: Sequence[str], end: int) -> Problem | None:
+    """The key whose value ends at the line `end`, and where its table had it before."""
+    found: tuple[str, int] | None = None
+    for number in range(end, 0, -1):
+        if found is not None and lines[number - 1].lstrip().startswith("["):
+            break
+        key = _KEY_LINE.match(lines[number - 1])
+        if key and found is None:
+            found = key[1], number
+        elif key and found is not None and key[1] == found[0]:
+            what = f"stands in this table twice, first in line {number}"
+            return Problem(str(path), found[1], found[0], what, "leave one of the two")
+    return None
 
 
 # ------------------------------------------------------------------------------ overrides

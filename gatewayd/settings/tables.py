@@ -7,6 +7,7 @@ Owns what pydantic's errors mean in the installer's words. Must not compare tabl
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
@@ -185,7 +186,8 @@ def _driver_of(
     at = (*entry.at, "driver")
     table = str(entry.at[0])
     if name not in registry:
-        hint = suggestion(name, list(registry), "installed drivers")
+        known = _drivers_for(registry, DEVICE_TABLES[table])
+        hint = suggestion(name, known, f"installed {table} drivers")
         problems.append(source.problem(at, f"there is no driver {name!r}", hint))
         return None
     try:
@@ -198,6 +200,16 @@ def _driver_of(
         problems.append(source.problem(at, what, f"put it into a [[{driver.kind}]] table"))
         return None
     return driver
+
+
+def _drivers_for(registry: Registry, kind: DriverKind) -> list[str]:
+    """The names of the drivers of a kind. All have to be loaded for it, so only a mistake asks."""
+    found = []
+    for name in registry:
+        with suppress(DriverLoadError):
+            if registry[name].kind is kind:
+                found.append(name)
+    return found
 
 
 def _validate(
@@ -229,13 +241,13 @@ def is_path(annotation: Any) -> bool:  # noqa: ANN401  # a type, of any form
 
 
 def rooted(info: FieldInfo | None, value: Any, folder: Path) -> Any:  # noqa: ANN401  # raw values
-    """Text for a path field as a path, and a line that is a path: relative to the folder of the
+    """Text for a path field as a path, and a line that is no URL: relative to the folder of the
     settings file."""
     if not isinstance(value, str) or not value or "\0" in value:
         return value
     if holds_path(info):
         return folder / value
-    if _is_line(info) and "/" in value and "://" not in value:
+    if _is_line(info) and "://" not in value:
         return str(folder / value)
     return value
 

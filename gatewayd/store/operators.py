@@ -27,6 +27,7 @@ from gatewayd.store import sqlite
 TOKEN_BYTES = 32  # 256 bits: not to be guessed, so its SHA-256 needs no salt
 MAX_SESSIONS = 20  # of one operator; the oldest ends where another begins
 SEEN_EVERY_MS = 60_000  # a session's last use is written at most this often
+MIN_PASSWORD = 10  # characters, of those that people choose
 MAX_PASSWORD = 256  # characters; past it hashing would be work for whoever asks
 
 # OWASP's argon2id for small machines: 19 MiB, 2 passes. More memory would take it from cameras.

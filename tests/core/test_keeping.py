@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,6 +272,22 @@ async def test_a_device_tells_its_state_once_and_alarms_while_offline() -> None:
     assert [(s.device_id, s.online) for s in desk.states()] == [(READER, True), (CAMERA, False)]
 
 
+async def test_a_devices_change_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    post = Post()
+    devices = [(READER, "reader"), (CAMERA, "camera")]
+    desk = DeviceDesk(devices, post.clock, post.recorder, post.alarms)
+    caplog.set_level(logging.INFO, "gatewayd.devices")
+    for _ in range(2):
+        desk.offline(CAMERA, "stalled")
+        desk.online(READER)
+    desk.online(CAMERA, "h264")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "camera cam is offline: stalled"),
+        ("INFO", "reader gate-in is online"),
+        ("INFO", "camera cam is online: h264"),
+    ]
+
+
 async def test_nonsense_on_a_line_is_counted_into_one_event_a_minute() -> None:
     post = Post()
     desk = DeviceDesk([(READER, "reader")], post.clock, post.recorder, post.alarms)
@@ -453,6 +472,27 @@ def test_the_secret_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert boot.keep_secret(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_one_gateways_until_its_process_ends(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    hold = (
+        "import sys; from pathlib import Path; from gatewayd.boot import sole_gateway\n"
+        "with sole_gateway(Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        wanted = pytest.raises(boot.OtherGatewayError, match=f"directory {directory}$")
+        with wanted, boot.sole_gateway(directory):
+            pytest.fail("two at once")
+        other.kill()
+    with boot.sole_gateway(directory):
+        assert directory.is_dir()
 
 
 def test_a_damaged_secret_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -172,6 +172,19 @@ async def test_an_export_edited_and_imported_again_changes_just_that(tmp_path: P
         assert edited.said[-1] == "applied: revision 2 decides"
 
 
+async def test_a_folder_is_imported_as_it_was_exported(tmp_path: Path) -> None:
+    async with box(tmp_path / "data") as at:
+        await imported(at, whole_site(tmp_path))
+        site, screen = settings(at.folder), Screen()
+        export_lists(site, tmp_path / "out", Language.CHINESE, screen.terminal)
+        assert (await imported(at, tmp_path / "out")).said[-1] == "nothing to change"
+        with pytest.raises(DirectoryError, match="would be neither a workbook nor a folder"):
+            export_lists(site, tmp_path / "out.pdf", Language.CHINESE, screen.terminal)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(DirectoryError, match="no CSV file in the folder"):
+        import_lists(site, [tmp_path / "bare"], screen.terminal, apply=False)
+
+
 async def test_one_table_alone_leaves_the_others(tmp_path: Path) -> None:
     async with box(tmp_path / "data") as at:
         await imported(at, whole_site(tmp_path))

@@ -185,6 +185,12 @@ def test_every_bad_cell_of_every_bad_row_is_named_and_good_rows_are_not(tmp_path
     ]
 
 
+def test_a_person_without_a_name_is_refused(tmp_path: Path) -> None:
+    people = csv_file(tmp_path / "people.csv", "id,name", "p-1,x", "p-2,", "p-3,'", 'p-4,"  "')
+    found = [(p.place.row, p.place.column, p.what) for p in draft(people).problems]
+    assert found == [(row, "B (name)", "it is empty") for row in (3, 4, 5)]
+
+
 def test_what_only_several_cells_say_is_checked_too(tmp_path: Path) -> None:
     owner = csv_file(tmp_path / "people.csv", "id,name,pin,duress pin", "p-1,x,1234,1234")
     header = "kind,number,format,bits,hash,person,valid from,valid until"
@@ -314,6 +320,13 @@ def test_files_that_are_no_tables_are_named(tmp_path: Path) -> None:
     assert lines[4] == (
         "人员.csv, row 1: there is no column name (姓名) (instead: one with that header)"
     )
+
+
+def test_a_text_that_is_named_a_workbook_is_told_so(tmp_path: Path) -> None:
+    assert told(draft(csv_file(tmp_path / "people.xlsx", "id,name", "p-1,x"))) == [
+        "people.xlsx: it is no workbook, whatever its name says "
+        "(instead: one saved as .xlsx, or a CSV file named .csv)"
+    ]
 
 
 def test_a_table_or_a_column_that_is_given_twice_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,14 @@ from tests.settings.conftest import CENTRAL_KEYS
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "gatewayd.example.toml"
 
+OPERATORS = """\
+[[operator]]
+name = "li"
+role = "administrator"
+password_hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+z/rOsYMTZjZ7cO+IDnFEwwERAvXYQ7f3Sil3VRvfsB3"
+"""
+
 
 def write_private(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
@@ -55,8 +63,7 @@ def example_site(folder: Path) -> Path:
     write_private(folder / "secrets" / "camera-password", "camera\n")
     write_private(folder / "secrets" / "mqtt-password", "broker\n")
     write_private(folder / "secrets" / "pin.key", "0123456789abcdef\n")
-    write_private(folder / "operators.toml", "")
-    (folder / "operators.toml").write_text('[[operator]]\nname = "admin"\n')
+    write_private(folder / "operators.toml", OPERATORS)
     (folder / "central-keys.json").write_text(CENTRAL_KEYS)
     make_certificate(folder / "tls", "console")
     make_certificate(folder / "tls", "property-ca")

@@ -15,7 +15,7 @@ from gatewayd.settings.load import load_settings
 from gatewayd.settings.problem import SettingsError
 from gatewayd.settings.secrets import SecretFileError, check_secret_file, read_secret
 from tests.settings.conftest import CENTRAL_KEYS, SiteFile, TagOptions
-from tests.settings.example_files import make_certificate
+from tests.settings.example_files import example_site, make_certificate
 
 
 def test_values_defaults_and_drivers_options_are_there(site: SiteFile, tmp_path: Path) -> None:
@@ -38,6 +38,19 @@ def test_relative_paths_start_at_the_settings_file(
     (tmp_path / "map").write_text("")
     site.replace('port = "/dev/ttyTEST0"', 'port = "/dev/ttyTEST0"\nmap_file = "map"')
     assert site.load().options["main-gate-in"].map_file == tmp_path / "map"
+
+
+@pytest.mark.parametrize("port", ["ttyR", "lines/ttyR", "./ttyR"])
+def test_a_port_is_a_path_like_others_unless_it_is_a_url(
+    tmp_path: Path, port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    path = example_site(tmp_path)
+    text = path.read_text().replace('"/dev/ttyS1"', f'"{port}"')
+    path.write_text(text)
+    options = load_settings(path, load_registry()).options
+    assert options["gatehouse-back-in"].port == str(tmp_path / port)
+    assert options["building-6-in"].port == "socket://192.168.20.16:4002"
 
 
 # ------------------------------------------------------------------------------ overrides

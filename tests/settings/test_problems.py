@@ -115,7 +115,7 @@ def test_a_right_file_has_no_problems(site: SiteFile) -> None:
             'driver = "tag"',
             [
                 "gatewayd.toml:20: reader.main-gate-in.driver: there is no driver 'tag' "
-                "(did you mean 'tags'? installed drivers: 'relays', 'tags', 'video')"
+                "(did you mean 'tags'? installed reader drivers: 'tags')"
             ],
         ),
         (
@@ -430,6 +430,40 @@ def test_keys_that_anyone_may_change_are_refused(site: SiteFile, tmp_path: Path)
     ]
     (tmp_path / "central.json").chmod(0o644)
     assert site.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("again", "line"),
+    [("port = 'x'", 24), ("port = [\n 1,\n]", 24), ("baud = 300\nport = 'x'", 25)],
+)
+def test_a_key_that_stands_there_twice_is_named_with_both_lines(
+    site: SiteFile, again: str, line: int
+) -> None:
+    site.replace('port = "/dev/ttyTEST0"', f'port = "/dev/ttyTEST0"\n{again}')
+    assert site.problems() == [
+        f"gatewayd.toml:{line}: port: stands in this table twice, first in line 23 "
+        "(leave one of the two)"
+    ]
+
+
+def test_a_table_that_would_replace_a_value_is_told_at_its_line(site: SiteFile) -> None:
+    site.replace("[storage]", "[site.name]")
+    assert site.problems()[0].startswith("gatewayd.toml:6: is not TOML at column ")
+
+
+def test_each_mistake_in_the_operators_file_is_told(
+    site: SiteFile, secret: Callable[[str], Path]
+) -> None:
+    site.append('\n[console]\noperators_file = "operators.toml"\n')
+    secret("operators.toml").write_text(
+        '[[operator]]\nname = "li"\nrole = "boss"\npassword_hash = "1234"\n'
+    )
+    place = "gatewayd.toml:37: console.operators_file: operators.toml: operator 'li': "
+    assert site.problems() == [
+        f"{place}role: must be one of 'guard', 'leader', 'manager', 'administrator'",
+        f"{place}password_hash: is no argon2id hash "
+        "(run: gatewayd hash-password, and paste what it prints)",
+    ]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620])

@@ -214,6 +214,17 @@ def test_the_overview_names_every_simulator(
     assert all(name in shown for name in ("reader", "relay-board", "camera", "central", "broker"))
 
 
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "nan", "1e9"])
+def test_what_is_no_number_of_seconds_is_told_so(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", f"--seconds={text}"])
+    assert ended.value.code == 2
+    told = f"argument --seconds: must be a number of seconds above 0, at most 86400, is {text!r}\n"
+    assert capsys.readouterr().err.endswith(told)
+
+
 def test_an_unknown_simulator_is_refused() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["toaster"])

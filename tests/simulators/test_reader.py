@@ -310,3 +310,8 @@ def test_the_options_are_the_documented_ones() -> None:
     reader_module.add_arguments(parser)
     args = parser.parse_args(["--link", "x"])
     assert (args.kind, args.keypad, args.baud, args.seed) == (KINDS[0], None, 9600, 0)
+
+
+async def test_a_link_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^--link .*gone/reader can't be made: No such file .*make"):
+        await SimulatedReader("id12", tmp_path / "gone" / "reader").__aenter__()

@@ -18,6 +18,8 @@ from gatewayd.domain.events import ExitRequested
 from gatewayd.domain.model import DoorId
 from gatewayd.settings.load import LoadedSettings
 from gatewayd.store.journal import JournalStore
+from gatewayd.store.operators import verify_password
+from gatewayd.store.operators_file import read_operators_file
 from tests.clock import ManualClock
 from tests.settings.example_files import ROOT, example_site
 
@@ -260,17 +262,30 @@ def test_a_machine_without_the_simulators_is_told_plainly(
     )
 
 
-def test_a_machine_without_the_demos_packages_is_told_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+def test_a_machine_without_the_demos_packages_is_told_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['rich'] = None; from gatewayd.cli import main;"
+        "sys.exit(main(['demo', '--seconds', '1']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == cli.REFUSED
+    assert done.stderr.startswith("gatewayd demo: ")
+    assert done.stderr.endswith(" (install with: pip install 'gatewayd[demo]')\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_module_of_our_own_that_is_missing_is_no_matter_of_packages(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing(_name: str) -> object:
-        raise ModuleNotFoundError("No module named 'rich'", name="rich")
+        raise ModuleNotFoundError("No module named 'simulators.x'", name="simulators.x")
 
     monkeypatch.setattr(cli, "import_module", missing)
-    assert cli.main(["simulate", "camera"]) == cli.REFUSED
-    assert capsys.readouterr().err == (
-        "gatewayd simulate: No module named 'rich' (install with: pip install 'gatewayd[demo]')\n"
-    )
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["simulate", "camera"])
 
 
 # ---------------------------------------------------------------------------------- lists
@@ -354,6 +369,33 @@ def test_a_password_from_a_pipe_becomes_its_hash(
     assert "guard" not in shown.out + shown.err
 
 
+def test_a_password_with_a_name_becomes_an_operator_to_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    blocks = ""
+    for more in (["--name", '王"班长', "--role", "leader"], ["--name", "li"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("night guard 7\n"))
+        assert cli.main(["hash-password", *more]) == cli.OK
+        blocks += capsys.readouterr().out
+    path = tmp_path / "operators.toml"
+    path.write_text(blocks, encoding="utf-8")
+    leader, guard = read_operators_file(path)
+    assert (leader.name, leader.role) == ('王"班长', "leader")
+    assert (guard.name, guard.role) == ("li", "guard")
+    assert verify_password(guard.password_hash, "night guard 7")
+
+
+def test_a_name_that_no_operator_can_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("night guard 7\n"))
+    assert cli.main(["hash-password", "--name", " li"]) == cli.PROBLEM_FOUND
+    assert capsys.readouterr().err == (
+        "gatewayd hash-password: the name must be 1 to 32 characters, "
+        "without a space at either end\n"
+    )
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -362,9 +404,16 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("typed", "status", "said"),
     [
-        (["secret", "secret"], cli.OK, ""),
+        (["long secret", "long secret"], cli.OK, ""),
         (["secret", "secrte"], cli.PROBLEM_FOUND, "gatewayd hash-password: the two differ\n"),
         (["", ""], cli.PROBLEM_FOUND, "gatewayd hash-password: the password is empty\n"),
+        ([], cli.PROBLEM_FOUND, "gatewayd hash-password: the password is empty\n"),
+        (["long secret"], cli.PROBLEM_FOUND, "gatewayd hash-password: the password is empty\n"),
+        (
+            ["secret789", "secret789"],
+            cli.PROBLEM_FOUND,
+            "gatewayd hash-password: the password must have at least 10 characters\n",
+        ),
     ],
 )
 def test_a_password_on_a_terminal_is_asked_for_twice(
@@ -376,6 +425,12 @@ def test_a_password_on_a_terminal_is_asked_for_twice(
 ) -> None:
     answers = iter(typed)
     monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(answers))
+
+    def getpass(_prompt: str) -> str:
+        for answer in answers:
+            return answer
+        raise EOFError  # Ctrl-D
+
+    monkeypatch.setattr("getpass.getpass", getpass)
     assert cli.main(["hash-password"]) == status
     assert capsys.readouterr().err == said

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from gatewayd import daemon
+from gatewayd.boot import sole_gateway
 from gatewayd.registry import load_registry
 from gatewayd.settings.load import load_settings
 from gatewayd.store.operators import hash_password
@@ -222,3 +223,15 @@ def test_a_start_that_cannot_be_is_refused_with_a_reason(
     (tmp_path / "data" / "journal.db").write_bytes(b"no journal" * 1000)
     assert daemon.run(load_settings(config, load_registry())) == daemon.FAILED
     assert "not a database" in capsys.readouterr().err
+
+
+def test_a_second_gateway_on_the_same_directory_is_refused_and_opens_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "gatewayd.toml"
+    config.write_text(SETTINGS.format(folder=tmp_path), encoding="utf-8")
+    with sole_gateway(tmp_path / "data"):
+        assert daemon.run(load_settings(config, load_registry())) == daemon.REFUSED
+    said = f"another gatewayd runs on the directory {tmp_path}/data, nothing was opened"
+    assert capsys.readouterr().err == f"gatewayd run: {said}\n"
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["lock"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,14 @@ def test_the_generator_writes_what_is_stale_and_tells_it_when_only_asked(
         "wrote config/gatewayd.schema.json\nwrote docs/reference/alarms.md\n"
     )
     assert reference.main(["--check"]) == 0
+
+
+def test_what_is_said_of_the_demo_counts_its_devices() -> None:
+    demo = tomllib.loads((ROOT / "config" / "demo.toml").read_text(encoding="utf-8"))
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+    readers = f"{words[len(demo['reader'])]} readers"
+    boards = words[len(demo["controller"])]
+    for name in ("README.md", "Makefile", "docs/reference/simulators.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert readers in text, name
+        assert re.search(rf"{boards} (relay )?boards", text), name

@@ -10,7 +10,6 @@ from gatewayd import __version__
 from gatewayd.console.auth import SignedIn, address_of, clear_cookie, set_cookie
 from gatewayd.console.context import Console, ConsoleDep, Who
 from gatewayd.console.models import (
-    MIN_PASSWORD,
     Language,
     LanguageChoice,
     Login,
@@ -21,6 +20,7 @@ from gatewayd.console.models import (
 from gatewayd.console.permissions import PREFIX, TABLE, may
 from gatewayd.console.problems import ProblemError, responses
 from gatewayd.domain.events import OperatorOrdered
+from gatewayd.store.operators import MIN_PASSWORD
 
 router = APIRouter(prefix=PREFIX, tags=["session"])
 
