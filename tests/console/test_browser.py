@@ -564,6 +564,25 @@ async def test_a_forced_door_can_not_be_shelved_and_duress_is_silent(
     await expect(page.locator("dialog")).to_have_count(0)
 
 
+async def test_an_alarm_speaks_the_guards_language_and_marks_what_is_technical(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page("zhao-guard")
+    await page.keyboard.press("3")
+    fire = await console.alarms.raise_alarm(AlarmKind.FIRE, "fire", "escape doors freed: 1")
+    held = await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate", "open longer")
+    gone = await console.alarms.raise_alarm(AlarmKind.DEVICE_OFFLINE, "board-1", "no answer")
+    note = await console.alarms.raise_alarm(AlarmKind.NOTICE, "hint", "请查看车库")
+    technical = page.locator(f"[data-alarm='{gone}'] .alarm-technical")
+    await expect(technical).to_have_text("设备报文： no answer")
+    await expect(technical.locator("[lang=en]")).to_have_text("no answer")
+    await expect(page.locator(f"[data-alarm='{note}'] .alarm-next")).to_have_text("请查看车库")
+    await expect(page.locator(".alarm-technical")).to_have_count(1)
+    for alarm_id in (fire, held):
+        said = await page.locator(f"[data-alarm='{alarm_id}']").inner_text()
+        assert not re.search("longer|freed", said)
+
+
 async def test_a_duress_alone_makes_no_sound_and_a_forced_door_does(
     console: Rig, desk: Desk
 ) -> None:
