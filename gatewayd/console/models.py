@@ -324,7 +324,9 @@ class AlarmView(View):
     kind: AlarmKind
     priority: Priority
     about: Named = Field(description="The door, device or part of the system that it is about.")
-    detail: str
+    detail: str = Field(description="As journaled, in English: for whoever mends it.")
+    person: PersonView | None = Field(description="Who it is about; null where nobody is listed.")
+    place: str = Field(description="Their place when it was raised, else as listed.")
     raised_ms: int
     raised_seq: int
     active: bool = Field(description="False: it is over, and waits for an acknowledgement only.")

@@ -573,6 +573,8 @@ async def test_an_alarm_speaks_the_guards_language_and_marks_what_is_technical(
     held = await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate", "open longer")
     gone = await console.alarms.raise_alarm(AlarmKind.DEVICE_OFFLINE, "board-1", "no answer")
     note = await console.alarms.raise_alarm(AlarmKind.NOTICE, "hint", "请查看车库")
+    await console.alarms.raise_alarm(AlarmKind.DURESS, "gate-in", "p-17 6-2-1203")
+    await expect(page.locator(".alarm-whom")).to_have_text("王芳 · 6 栋 2 单元 1203 室")
     technical = page.locator(f"[data-alarm='{gone}'] .alarm-technical")
     await expect(technical).to_have_text("设备报文： no answer")
     await expect(technical.locator("[lang=en]")).to_have_text("no answer")

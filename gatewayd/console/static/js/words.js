@@ -170,6 +170,12 @@ export const ALARM_DETAIL = {
 export const nextOf = (alarm) =>
   ALARM_DETAIL[alarm.kind] === "words" ? alarm.detail : t(`alarm.${alarm.kind}.next`);
 
+/** Whom an alarm is about, as an entry says it; nothing where it is about nobody. @param {any} alarm */
+export function whomOf(alarm) {
+  if (!alarm.person && !alarm.place) return "";
+  return [nameOf(alarm), placeOf(alarm)].filter(Boolean).join(" · ");
+}
+
 /** What only whoever mends it needs; a kind that this page does not know yet hides nothing.
  * @param {any} alarm */
 export const technicalOf = (alarm) =>

@@ -5,7 +5,7 @@ import { ago, clockTime, shortTime, t } from "../i18n.js";
 import { Icon } from "../icons.js";
 import { acknowledge, unshelve } from "../orders.js";
 import { boxNow, change, state, waitingAlarms } from "../store.js";
-import { aboutOf, nextOf, technicalOf } from "../words.js";
+import { aboutOf, nextOf, technicalOf, whomOf } from "../words.js";
 
 export function AlarmsScreen() {
   const shelved = state.alarms.filter((alarm) => alarm.shelved_by !== null);
@@ -50,6 +50,7 @@ function Alarm({ alarm }) {
       <${AlarmPicture} alarm=${alarm} />
       <div class="alarm-body">
         <h2>${t(`alarm.${alarm.kind}`)}<span class="alarm-about">${aboutOf(alarm)}</span></h2>
+        ${whomOf(alarm) && html`<p class="alarm-whom">${whomOf(alarm)}</p>`}
         <p class="alarm-next">${nextOf(alarm)}</p>
         ${stands === "waiting" && alarm.escalated_to && html`<p class="alarm-escalated">
           <${Icon} name="warn" />${t(`alarms.escalated.${alarm.escalated_to}`)}</p>`}
