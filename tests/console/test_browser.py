@@ -191,6 +191,21 @@ async def test_how_it_was_decided_is_one_click_away(console: Rig, desk: Desk) ->
     )
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (1100, 700), (700, 900)])
+async def test_one_key_brings_how_it_was_decided_into_sight(
+    console: Rig, desk: Desk, size: tuple[int, int]
+) -> None:
+    await console.picture(await console.denied())
+    page = await desk.page(viewport={"width": size[0], "height": size[1]})
+    await expect(page.locator(".facts")).to_be_visible()
+    await page.keyboard.press("w")
+    await expect(page.locator(".trace .fail")).to_be_in_viewport(ratio=1)
+    await page.keyboard.press("w")
+    await expect(page.locator(".trace .fail")).not_to_be_visible()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_contain_text("How the shown entry was decided")
+
+
 @pytest.mark.parametrize(
     ("operator", "language", "opens"),
     [("li-guard", "en", "How it was decided"), ("zhao-guard", "zh-CN", "判定过程")],
