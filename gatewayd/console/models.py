@@ -47,6 +47,11 @@ class View(BaseModel):
 class Login(Body):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     password: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD, repr=False)]
+    language: Language | None = Field(
+        default=None,
+        description="The log-in page's: becomes that of an operator who has none yet. Without it, "
+        "the first of Accept-Language that there is.",
+    )
 
 
 class LanguageChoice(Body):

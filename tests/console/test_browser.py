@@ -311,6 +311,27 @@ async def test_one_key_changes_the_language_and_it_stays(console: Rig, desk: Des
     await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
 
 
+async def test_a_new_operator_goes_on_in_the_log_ins_language(console: Rig, desk: Desk) -> None:
+    await console.operators.put(Operator("new-guard", Role.GUARD, HASH))
+    page = await (await desk.context()).new_page()
+    await page.goto(desk.url)
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    await sign_in(page, "new-guard")
+    await expect(page.get_by_role("heading", name="Live entries")).to_be_visible()
+
+
+async def test_the_log_in_has_a_button_for_the_other_language(console: Rig, desk: Desk) -> None:
+    page = await (await desk.context()).new_page()
+    await page.goto(desk.url)
+    await page.get_by_role("link", name="中文").click()
+    await expect(page.get_by_role("button", name="登录")).to_be_visible()
+    await sign_in(page, "li-guard", "a wrong one")
+    await expect(page.locator("#problem")).not_to_be_empty()
+    await sign_in(page, "li-guard")
+    await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+    assert (await _operator(console, "li-guard")).language == "zh-CN"
+
+
 async def _operator(console: Rig, name: str) -> Operator:
     operator = await console.operators.operator(name)
     assert operator is not None
