@@ -332,6 +332,29 @@ async def test_the_log_in_has_a_button_for_the_other_language(console: Rig, desk
     assert (await _operator(console, "li-guard")).language == "zh-CN"
 
 
+async def test_the_panel_has_seconds_and_offers_no_door_to_a_watch_list_hit(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page("zhao-guard")
+    await console.denied()
+    await expect(page.locator(".facts dd").first).to_have_text(re.compile(r" \d\d:\d\d:\d\d$"))
+    await expect(page.locator(".wide-button")).to_have_text("开东门人行…")
+    await console.denied(Reason.ON_WATCH_LIST, detail=())
+    await expect(page.locator(".panel .next")).to_contain_text("不要开门")
+    await expect(page.locator(".wide-button")).to_have_count(0)
+
+
+async def test_a_notice_does_not_outlive_its_language(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await page.keyboard.press("o")
+    await page.keyboard.press("a")
+    await page.keyboard.press("1")
+    await expect(page.locator(".notice")).to_be_visible()
+    await page.keyboard.press("l")
+    await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+    await expect(page.locator(".notice")).to_have_count(0, timeout=1_000)
+
+
 async def _operator(console: Rig, name: str) -> Operator:
     operator = await console.operators.operator(name)
     assert operator is not None

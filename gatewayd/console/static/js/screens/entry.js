@@ -98,10 +98,10 @@ const Reason = ({ reason }) => html`
   </div>
 `;
 
-/** @param {{ entry: any }} props */
+/** Not where the next step says that the door stays shut. @param {{ entry: any }} props */
 function OpenHere({ entry }) {
   const door = state.doors.find((one) => one.id === entry.door.id);
-  if (!door || entry.decision !== "denied") return null;
+  if (!door || entry.decision !== "denied" || entry.reason === "on_watch_list") return null;
   return html`<button class="wide-button" disabled=${!state.connected}
     onClick=${() => change({ dialog: { kind: "open", door } })}>
     <${Icon} name="unlocked" />${t("live.open_door", { door: door.name })}</button>`;
@@ -110,7 +110,7 @@ function OpenHere({ entry }) {
 /** @param {{ entry: any }} props */
 function Facts({ entry }) {
   const facts = [
-    ["time", moment(entry.wall_ms)],
+    ["time", moment(entry.wall_ms, true)],
     ["door", `${entry.door.name} · ${t(`direction.${entry.direction}`)}`],
     ["reader", entry.access_point.name],
     ["credential", `${t(`credential.${entry.credential.kind}`)} ${entry.credential.masked}`],
