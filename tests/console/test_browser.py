@@ -325,6 +325,7 @@ async def test_the_log_in_has_a_button_for_the_other_language(console: Rig, desk
     await page.goto(desk.url)
     await page.get_by_role("link", name="中文").click()
     await expect(page.get_by_role("button", name="登录")).to_be_visible()
+    await page.wait_for_load_state("load")
     await sign_in(page, "li-guard", "a wrong one")
     await expect(page.locator("#problem")).not_to_be_empty()
     await sign_in(page, "li-guard")
