@@ -120,7 +120,7 @@ class FireDesk:
         return self._said_fire
 
     def _alarm(self) -> None:
-        detail = f"free until the fire is reset: {', '.join(self._escape_doors)}"
+        detail = f"escape doors freed: {len(self._escape_doors)}"
         self._alarms.signal(AlarmKind.FIRE, ABOUT, active=True, detail=detail)
 
     def _tell_fault(self, fault: str) -> None:

@@ -46,6 +46,11 @@ class View(BaseModel):
 class Login(Body):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     password: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD, repr=False)]
+    language: Language | None = Field(
+        default=None,
+        description="The log-in page's: becomes that of an operator who has none yet. Without it, "
+        "the first of Accept-Language that there is.",
+    )
 
 
 class LanguageChoice(Body):
@@ -323,7 +328,9 @@ class AlarmView(View):
     kind: AlarmKind
     priority: Priority
     about: Named = Field(description="The door, device or part of the system that it is about.")
-    detail: str
+    detail: str = Field(description="As journaled, in English: for whoever mends it.")
+    person: PersonView | None = Field(description="Who it is about; null where nobody is listed.")
+    place: str = Field(description="Their place when it was raised, else as listed.")
     raised_ms: int
     raised_seq: int
     active: bool = Field(description="False: it is over, and waits for an acknowledgement only.")

@@ -32,7 +32,7 @@ from gatewayd.console.models import (
 from gatewayd.domain.alarm import NEVER_SUPPRESSED, SILENT, OpenAlarm
 from gatewayd.domain.area import Seen
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Cause, Outcome
-from gatewayd.domain.model import Area, Person, PersonId, Reason, RuleTrace
+from gatewayd.domain.model import AlarmKind, Area, Person, PersonId, Reason
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
 from gatewayd.settings.bind import zones
 from gatewayd.store.rows import PictureRow
@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 DECISIONS = frozenset({AccessGranted.KIND, AccessDenied.KIND})
 # Outcomes follow their decisions at once; between them stand those of taps at other doors.
 NEIGHBOURS = 64
+# Whose detail is a person's id and place: TapPath writes it so.
+_OF_PEOPLE = frozenset({AlarmKind.DURESS, AlarmKind.WATCH_LIST, AlarmKind.ANTI_PASSBACK})
+_OF_AREAS = frozenset({AlarmKind.AREA_OVER_LIMIT, AlarmKind.AREA_UNDER_MINIMUM})
 _PROTOCOLS = {5: "MQTT 5", 4: "MQTT 3.1.1"}
 
 
@@ -70,7 +73,9 @@ class Views:
             return []
         outcomes = await self._outcomes(chosen)
         pictures = await self._deps.journal.pictures_for([entry.seq for entry in chosen])
-        people, names = self._people(chosen), self._names({})
+        people = self._people(chosen)
+        denials = [e.event for e in chosen if isinstance(e.event, AccessDenied)]
+        names = self._names(self._people_in(fact for each in denials for fact in each.detail))
         return [
             self._entry(entry, outcomes.get(entry.seq), pictures.get(entry.seq, []), people, names)
             for entry in chosen
@@ -82,7 +87,7 @@ class Views:
         if not views or not isinstance(entry.event, AccessGranted | AccessDenied):
             return None
         event = entry.event
-        names = self._names(self._people_in(event.trace))
+        names = self._names(self._people_in(fact for line in event.trace for fact in line.facts))
         trace = [
             TraceView(rule=t.rule, saw=t.saw, result=t.result, facts=names.put_in(t.facts))
             for t in event.trace
@@ -107,9 +112,8 @@ class Views:
             levels, schedules = {}, {}
         return Names(self.doors, self._areas, people, levels, schedules)
 
-    def _people_in(self, trace: Iterable[RuleTrace]) -> dict[str, str]:
-        """The names of the people whom the trace is about."""
-        facts = (fact for line in trace for fact in line.facts)
+    def _people_in(self, facts: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """The names of the people whom the facts are about."""
         ids = {PersonId(value) for fact, value in facts if fact == "person"}
         return {person.id: person.name for person in self._listed(ids).values()}
 
@@ -230,16 +234,28 @@ class Views:
         that what is shown is true at the moment this returns."""
         seqs = [alarm.raised_seq for alarm in open_alarms()]
         pictures = await self._deps.journal.pictures_for(seqs) if seqs else {}
-        return [self._alarm(a, pictures.get(a.raised_seq, [])) for a in open_alarms()]
+        opened = open_alarms()
+        people = self._listed({id_ for id_, _ in map(_whom, opened) if id_})
+        return [self._alarm(a, pictures.get(a.raised_seq, []), people) for a in opened]
 
-    def _alarm(self, alarm: OpenAlarm, pictures: Sequence[PictureRow]) -> AlarmView:
+    def _alarm(
+        self,
+        alarm: OpenAlarm,
+        pictures: Sequence[PictureRow],
+        people: Mapping[PersonId, Person],
+    ) -> AlarmView:
         shelf = alarm.shelf
+        person_id, place = _whom(alarm)
+        person = people.get(person_id)
+        of_area = alarm.kind in _OF_AREAS
         return AlarmView(
             alarm_id=alarm.alarm_id,
             kind=alarm.kind,
             priority=alarm.priority,
-            about=_named(alarm.about, self._things),
+            about=_named(alarm.about, self._areas if of_area else self._things),
             detail=alarm.detail,
+            person=None if person is None else _person(person),
+            place=place or (person.place if person else ""),
             raised_ms=alarm.raised.wall_ms,
             raised_seq=alarm.raised_seq,
             active=alarm.active,
@@ -315,6 +331,14 @@ class Views:
 def _named(id_: str, names: dict[str, str]) -> Named:
     """Something that the settings no longer have keeps its id as a name."""
     return Named(id=id_, name=names.get(id_, id_))
+
+
+def _whom(alarm: OpenAlarm) -> tuple[PersonId, str]:
+    """Who the alarm is about, and their place when it was raised; empty where that is nobody."""
+    if alarm.kind not in _OF_PEOPLE:
+        return PersonId(""), ""
+    person_id, _, place = alarm.detail.partition(" ")
+    return PersonId(person_id), place
 
 
 def area_view(desk: AreaDesk, area: Area) -> AreaView:

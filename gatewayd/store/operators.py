@@ -57,7 +57,7 @@ class Operator:
     name: str
     role: Role
     password_hash: str = field(repr=False)
-    language: str = "zh-CN"
+    language: str = ""  # "": not chosen yet, the first log-in's page chooses
     enabled: bool = True
     must_change_password: bool = False
 

@@ -37,7 +37,7 @@ class _Entry(BaseModel):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     role: Role
     password_hash: Annotated[str, Field(pattern=HASH_PATTERN, repr=False)]
-    language: Literal["zh-CN", "en"] = "zh-CN"
+    language: Literal["zh-CN", "en"] | None = None
     must_change_password: bool = False
 
 
@@ -69,7 +69,7 @@ def read_operators_file(path: Path) -> list[Operator]:
             entry.name,
             entry.role,
             entry.password_hash,
-            entry.language,
+            entry.language or "",
             must_change_password=entry.must_change_password,
         )
         for entry in entries

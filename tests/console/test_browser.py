@@ -191,6 +191,21 @@ async def test_how_it_was_decided_is_one_click_away(console: Rig, desk: Desk) ->
     )
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (1100, 700), (700, 900)])
+async def test_one_key_brings_how_it_was_decided_into_sight(
+    console: Rig, desk: Desk, size: tuple[int, int]
+) -> None:
+    await console.picture(await console.denied())
+    page = await desk.page(viewport={"width": size[0], "height": size[1]})
+    await expect(page.locator(".facts")).to_be_visible()
+    await page.keyboard.press("w")
+    await expect(page.locator(".trace .fail")).to_be_in_viewport(ratio=1)
+    await page.keyboard.press("w")
+    await expect(page.locator(".trace .fail")).not_to_be_visible()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_contain_text("How the shown entry was decided")
+
+
 @pytest.mark.parametrize(
     ("operator", "language", "opens"),
     [("li-guard", "en", "How it was decided"), ("zhao-guard", "zh-CN", "判定过程")],
@@ -294,6 +309,51 @@ async def test_one_key_changes_the_language_and_it_stays(console: Rig, desk: Des
             await asyncio.sleep(0)
     await page.reload()
     await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+
+
+async def test_a_new_operator_goes_on_in_the_log_ins_language(console: Rig, desk: Desk) -> None:
+    await console.operators.put(Operator("new-guard", Role.GUARD, HASH))
+    page = await (await desk.context()).new_page()
+    await page.goto(desk.url)
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    await sign_in(page, "new-guard")
+    await expect(page.get_by_role("heading", name="Live entries")).to_be_visible()
+
+
+async def test_the_log_in_has_a_button_for_the_other_language(console: Rig, desk: Desk) -> None:
+    page = await (await desk.context()).new_page()
+    await page.goto(desk.url)
+    await page.get_by_role("link", name="中文").click()
+    await expect(page.get_by_role("button", name="登录")).to_be_visible()
+    await page.wait_for_load_state("load")
+    await sign_in(page, "li-guard", "a wrong one")
+    await expect(page.locator("#problem")).not_to_be_empty()
+    await sign_in(page, "li-guard")
+    await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+    assert (await _operator(console, "li-guard")).language == "zh-CN"
+
+
+async def test_the_panel_has_seconds_and_offers_no_door_to_a_watch_list_hit(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page("zhao-guard")
+    await console.denied()
+    await expect(page.locator(".facts dd").first).to_have_text(re.compile(r" \d\d:\d\d:\d\d$"))
+    await expect(page.locator(".wide-button")).to_have_text("开东门人行…")
+    await console.denied(Reason.ON_WATCH_LIST, detail=())
+    await expect(page.locator(".panel .next")).to_contain_text("不要开门")
+    await expect(page.locator(".wide-button")).to_have_count(0)
+
+
+async def test_a_notice_does_not_outlive_its_language(console: Rig, desk: Desk) -> None:
+    page = await desk.page()
+    await page.keyboard.press("o")
+    await page.keyboard.press("a")
+    await page.keyboard.press("1")
+    await expect(page.locator(".notice")).to_be_visible()
+    await page.keyboard.press("l")
+    await expect(page.get_by_role("heading", name="实时出入")).to_be_visible()
+    await expect(page.locator(".notice")).to_have_count(0, timeout=1_000)
 
 
 async def _operator(console: Rig, name: str) -> Operator:
@@ -562,6 +622,27 @@ async def test_a_forced_door_can_not_be_shelved_and_duress_is_silent(
     await expect(page.get_by_role("button", name="Shelve…")).to_have_count(0)
     await page.keyboard.press("s")
     await expect(page.locator("dialog")).to_have_count(0)
+
+
+async def test_an_alarm_speaks_the_guards_language_and_marks_what_is_technical(
+    console: Rig, desk: Desk
+) -> None:
+    page = await desk.page("zhao-guard")
+    await page.keyboard.press("3")
+    fire = await console.alarms.raise_alarm(AlarmKind.FIRE, "fire", "escape doors freed: 1")
+    held = await console.alarms.raise_alarm(AlarmKind.DOOR_HELD, "main-gate", "open longer")
+    gone = await console.alarms.raise_alarm(AlarmKind.DEVICE_OFFLINE, "board-1", "no answer")
+    note = await console.alarms.raise_alarm(AlarmKind.NOTICE, "hint", "请查看车库")
+    await console.alarms.raise_alarm(AlarmKind.DURESS, "gate-in", "p-17 6-2-1203")
+    await expect(page.locator(".alarm-whom")).to_have_text("王芳 · 6 栋 2 单元 1203 室")
+    technical = page.locator(f"[data-alarm='{gone}'] .alarm-technical")
+    await expect(technical).to_have_text("设备报文： no answer")
+    await expect(technical.locator("[lang=en]")).to_have_text("no answer")
+    await expect(page.locator(f"[data-alarm='{note}'] .alarm-next")).to_have_text("请查看车库")
+    await expect(page.locator(".alarm-technical")).to_have_count(1)
+    for alarm_id in (fire, held):
+        said = await page.locator(f"[data-alarm='{alarm_id}']").inner_text()
+        assert not re.search("longer|freed", said)
 
 
 async def test_a_duress_alone_makes_no_sound_and_a_forced_door_does(

@@ -106,6 +106,29 @@ async def test_areas_levels_and_schedules_of_a_trace_have_their_names(console: R
     assert plain["trace"][0]["facts"] == {"level": "residents", "schedule": "always"}
 
 
+async def test_the_sentence_of_a_denial_has_the_names_of_areas_and_people(console: Rig) -> None:
+    detail = (("area", "yard"), ("person", "p-17"), ("level", "residents"))
+    await console.denied(Reason.ANTI_PASSBACK, detail=detail)
+    async with console.signed_in() as client:
+        [entry] = (await client.get("/api/v1/entries")).json()["entries"]
+    assert entry["detail"] == {"area": "小区", "person": "王芳", "level": "Residents"}
+
+
+async def test_an_alarm_about_a_person_says_who_and_one_about_an_area_which(console: Rig) -> None:
+    for number, detail in enumerate(("p-17 6-2-1203", "p-999 4-2-1101", "")):
+        await console.alarms.raise_alarm(AlarmKind.WATCH_LIST, f"gate-{number}", detail)
+    await console.alarms.raise_alarm(AlarmKind.AREA_OVER_LIMIT, "hall", "3 inside, at most 2")
+    async with console.signed_in() as client:
+        listed = (await client.get("/api/v1/alarms")).json()["alarms"]
+        with patch.object(console.whitelist, "people", side_effect=WhitelistReadError("gone")):
+            nameless = (await client.get("/api/v1/alarms")).json()["alarms"]
+    told = [(one["person"] and one["person"]["name"], one["place"]) for one in listed]
+    assert told == [("王芳", "6-2-1203"), (None, "4-2-1101"), (None, ""), (None, "")]
+    assert listed[3]["about"] == {"id": "hall", "name": "6栋"}
+    assert [one["person"] for one in nameless] == [None] * 4
+    assert nameless[0]["place"] == "6-2-1203"
+
+
 async def test_an_unknown_card_is_nobody(console: Rig) -> None:
     await console.denied(Reason.CREDENTIAL_UNKNOWN, None, detail=())
     async with console.signed_in() as client:

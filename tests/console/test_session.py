@@ -184,6 +184,23 @@ async def test_guards_get_in_to_see_the_alarm_even_when_the_journal_refuses(cons
             assert (await client.delete("/api/v1/session")).status_code == 204
 
 
+@pytest.mark.parametrize(
+    ("asked", "body", "first"),
+    [("en-GB,en", {}, "en"), ("en-GB", {"language": "zh-CN"}, "zh-CN"), ("fr", {}, "zh-CN")],
+)
+async def test_a_new_operator_has_the_language_of_the_log_in(
+    console: Rig, asked: str, body: dict[str, str], first: str
+) -> None:
+    await console.operators.put(Operator("new-guard", Role.GUARD, HASH))
+    login = {"name": "new-guard", "password": PASSWORD, **body}
+    async with console.client() as client:
+        told = await client.post("/api/v1/session", json=login, headers={"Accept-Language": asked})
+        assert told.json()["language"] == first
+        login["language"] = "en"
+        again = await client.post("/api/v1/session", json=login)
+        assert again.json()["language"] == first
+
+
 async def test_the_language_is_kept_with_the_operator(console: Rig) -> None:
     async with console.signed_in() as client:
         told = await client.put("/api/v1/session/language", json={"language": "zh-CN"})

@@ -133,6 +133,13 @@ def test_chinese_speaks_the_trades_own_words() -> None:
         assert word in chinese
 
 
+def test_the_page_says_of_every_alarm_what_becomes_of_its_detail() -> None:
+    words = (STATIC / "js" / "words.js").read_text("utf-8")
+    table = words.split("ALARM_DETAIL = {")[1].split("};")[0]
+    listed = re.findall(r"(\w+): \"(?:none|words|technical)\"", table)
+    assert sorted(listed) == sorted(AlarmKind)
+
+
 def test_what_is_vendored_is_what_was_taken() -> None:
     listed = json.loads((STATIC / "vendor" / "VENDORED.json").read_text("utf-8"))
     known = {"VENDORED.json"}

@@ -47,6 +47,8 @@ async def test_a_fire_frees_the_escape_doors_alarms_and_is_journaled(house: Gate
     assert status.mode_cause == Cause(CauseKind.FIRE, "board-1 input 8")
     assert house.fire.on
     assert house.alarmed(AlarmKind.FIRE)
+    [alarm] = house.alarms.open_alarms()
+    assert alarm.detail == "escape doors freed: 1"
     assert house.journal.of(FireDetected) == [DETECTED]
 
 

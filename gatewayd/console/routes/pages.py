@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from gatewayd.console import static_folder
 from gatewayd.console.context import Console, ConsoleDep
 from gatewayd.console.problems import Responses, responses
+from gatewayd.wording import LANGUAGES
 
 router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
 
@@ -49,15 +50,18 @@ async def console_page(request: Request, console: ConsoleDep) -> Response:
     response_class=HTMLResponse,
     responses=responses(public=True),
 )
-async def login_page(request: Request, console: ConsoleDep) -> Response:
-    """In the browser's language."""
+async def login_page(request: Request, console: ConsoleDep, lang: str = "") -> Response:
+    """In the language of `lang`, else in the browser's."""
     language, _ = console.texts.of(request.headers.get("accept-language", ""))
+    if lang in console.texts.by_language:
+        language = lang
     return _page(console, "login.html", language)
 
 
 def _page(console: Console, template: str, language: str) -> Response:
     rendered = _templates.get_template(template).render(
         language=language,
+        other_language=next(one for one in LANGUAGES if one != language),
         t=console.texts.by_language[language],
         site=console.deps.settings.site.name,
         gateway=console.deps.settings.site.gateway,

@@ -47,6 +47,10 @@ async def log_in(
     who = await console.auth.log_in(login.name, login.password, address_of(request))
     if before is not None:
         await console.auth.log_out(before)
+    if not who.operator.language:
+        asked, _ = console.texts.of(request.headers.get("accept-language", ""))
+        await console.deps.operators.set_language(who.operator.name, login.language or asked)
+        who = await console.auth.renewed(who)
     set_cookie(request, response, who.token)
     return _view(console, who)
 

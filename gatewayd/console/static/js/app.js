@@ -12,7 +12,7 @@ import { shelveChosen, show } from "./orders.js";
 import { PasswordScreen } from "./password.js";
 import { AlarmsScreen } from "./screens/alarms.js";
 import { DoorsScreen } from "./screens/doors.js";
-import { enlarge } from "./screens/entry.js";
+import { enlarge, toggleTrace } from "./screens/entry.js";
 import { LiveScreen, setFilter, toNow } from "./screens/live.js";
 import { SystemScreen } from "./screens/system.js";
 import { soundAlarms, toggleMute, wakeSoundBy } from "./sound.js";
@@ -76,6 +76,7 @@ const KEYS = {
   f: () => void setFilter(!state.deniedOnly),
   j: () => toNow(),
   p: () => enlarge(shownEntry()),
+  w: () => toggleTrace(),
   m: () => toggleMute(),
   t: () => switchTheme(),
   l: () => void switchLanguage(),

@@ -276,6 +276,7 @@ const KEYS = [
   ["F", "filter"],
   ["J", "now"],
   ["P", "picture"],
+  ["W", "why"],
   ["M", "mute"],
   ["T", "theme"],
   ["L", "language"],

@@ -104,7 +104,7 @@ const Clock = () => html`
 export async function switchLanguage() {
   const wanted = currentLanguage() === "en" ? "zh-CN" : "en";
   await useLanguage(wanted, state.session.site.time_zone);
-  change();
+  change({ notice: null }); // its words are made: it would stay in the other language
   // Kept with the operator where the box can be reached; this page has switched anyway.
   await request("PUT", "/session/language", { language: wanted }).catch(() => null);
 }

@@ -62,12 +62,14 @@ export const day = (ms) => format("day", { month: "short", day: "numeric" }).for
 export const longDay = (ms) =>
   format("long", { month: "short", day: "numeric", weekday: "short" }).format(ms);
 
-/** 11月20日 08:00 or 20 Nov, 08:00; with the year where it is not this one. @param {number} ms */
-export function moment(ms) {
+/** 11月20日 08:00 or 20 Nov, 08:00; with the year where it is not this one.
+ * @param {number} ms @param {boolean} [seconds] with them, as a journal's line has its moment */
+export function moment(ms, seconds = false) {
   const year = new Date(ms).getUTCFullYear() === new Date().getUTCFullYear();
-  const name = year ? "moment" : "moment-year";
+  const name = `moment-${year}-${seconds}`;
   /** @type {Intl.DateTimeFormatOptions} */
   const parts = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+  if (seconds) parts.second = "2-digit";
   return format(name, year ? parts : { year: "numeric", ...parts }).format(ms);
 }
 

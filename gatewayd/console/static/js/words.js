@@ -135,3 +135,48 @@ export function orderOf(door) {
 /** What an alarm is about: the thing's own name, or the words for a part of the box. @param {any} alarm */
 export const aboutOf = (alarm) =>
   has(`thing.${alarm.about.id}`) ? t(`thing.${alarm.about.id}`) : alarm.about.name;
+
+/** What becomes of the journaled detail of an alarm, which is English. "none": it only repeats what
+ * the alarm's own sentence says; "words": the installer wrote it for the guard, it is the sentence;
+ * "technical": it helps whoever mends it, and is marked as such.
+ * @type {Record<string, "none" | "words" | "technical">} */
+export const ALARM_DETAIL = {
+  door_forced: "none",
+  door_held: "none",
+  door_failed: "technical",
+  device_offline: "technical",
+  camera_offline: "technical",
+  journal_late: "none",
+  journal_failed: "technical",
+  storage_low: "technical",
+  whitelist_rejected: "technical",
+  command_rejected: "technical",
+  clock_jumped: "technical",
+  reader_flooded: "none",
+  duress: "none",
+  watch_list: "none",
+  wrong_tries: "none",
+  anti_passback: "none",
+  area_over_limit: "none",
+  area_under_minimum: "none",
+  fire: "none",
+  lock_contradicts: "technical",
+  tamper: "none",
+  input_fault: "technical",
+  notice: "words",
+};
+
+/** What a guard does next. @param {any} alarm */
+export const nextOf = (alarm) =>
+  ALARM_DETAIL[alarm.kind] === "words" ? alarm.detail : t(`alarm.${alarm.kind}.next`);
+
+/** Whom an alarm is about, as an entry says it; nothing where it is about nobody. @param {any} alarm */
+export function whomOf(alarm) {
+  if (!alarm.person && !alarm.place) return "";
+  return [nameOf(alarm), placeOf(alarm)].filter(Boolean).join(" · ");
+}
+
+/** What only whoever mends it needs; a kind that this page does not know yet hides nothing.
+ * @param {any} alarm */
+export const technicalOf = (alarm) =>
+  (ALARM_DETAIL[alarm.kind] ?? "technical") === "technical" ? alarm.detail : "";

@@ -5,7 +5,7 @@ import { ago, clockTime, shortTime, t } from "../i18n.js";
 import { Icon } from "../icons.js";
 import { acknowledge, unshelve } from "../orders.js";
 import { boxNow, change, state, waitingAlarms } from "../store.js";
-import { aboutOf } from "../words.js";
+import { aboutOf, nextOf, technicalOf, whomOf } from "../words.js";
 
 export function AlarmsScreen() {
   const shelved = state.alarms.filter((alarm) => alarm.shelved_by !== null);
@@ -43,7 +43,6 @@ function standing(alarm) {
 /** @param {{ alarm: any }} props */
 function Alarm({ alarm }) {
   const stands = standing(alarm);
-  const notice = alarm.kind === "notice"; // its words are the installer's: they say what to do
   const Actions = ACTIONS[stands];
   return html`
     <li class=${`alarm ${alarm.priority} ${stands}`} data-alarm=${alarm.alarm_id}>
@@ -51,7 +50,8 @@ function Alarm({ alarm }) {
       <${AlarmPicture} alarm=${alarm} />
       <div class="alarm-body">
         <h2>${t(`alarm.${alarm.kind}`)}<span class="alarm-about">${aboutOf(alarm)}</span></h2>
-        <p class="alarm-next">${notice ? alarm.detail : t(`alarm.${alarm.kind}.next`)}</p>
+        ${whomOf(alarm) && html`<p class="alarm-whom">${whomOf(alarm)}</p>`}
+        <p class="alarm-next">${nextOf(alarm)}</p>
         ${stands === "waiting" && alarm.escalated_to && html`<p class="alarm-escalated">
           <${Icon} name="warn" />${t(`alarms.escalated.${alarm.escalated_to}`)}</p>`}
         <p class="alarm-facts">
@@ -60,8 +60,9 @@ function Alarm({ alarm }) {
           ${alarm.repeats > 0 && html`<span class="alarm-repeats">${t("alarms.repeats", { count: alarm.repeats })}${" · "}${
             t("alarms.last", { time: clockTime(alarm.last_ms) })}</span>`}
           ${alarm.silent && html`<span><${Icon} name="mute" /> ${t("alarms.silent")}</span>`}
-          ${alarm.detail && !notice && html`<span class="alarm-detail">${alarm.detail}</span>`}
         </p>
+        ${technicalOf(alarm) && html`<p class="alarm-technical">${t("alarms.technical")}${" "}<span
+          lang="en">${technicalOf(alarm)}</span></p>`}
       </div>
       <div class="alarm-actions"><${Actions} alarm=${alarm} /></div>
     </li>

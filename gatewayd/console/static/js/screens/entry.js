@@ -1,6 +1,6 @@
 // One entry, large: the picture, who, where, the verdict in a sentence and the next step.
 // @ts-check
-import { html, useEffect, useState } from "../../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { get } from "../api.js";
 import { clockTime, moment, t } from "../i18n.js";
 import { Icon, VERDICT_ICON } from "../icons.js";
@@ -98,10 +98,10 @@ const Reason = ({ reason }) => html`
   </div>
 `;
 
-/** @param {{ entry: any }} props */
+/** Not where the next step says that the door stays shut. @param {{ entry: any }} props */
 function OpenHere({ entry }) {
   const door = state.doors.find((one) => one.id === entry.door.id);
-  if (!door || entry.decision !== "denied") return null;
+  if (!door || entry.decision !== "denied" || entry.reason === "on_watch_list") return null;
   return html`<button class="wide-button" disabled=${!state.connected}
     onClick=${() => change({ dialog: { kind: "open", door } })}>
     <${Icon} name="unlocked" />${t("live.open_door", { door: door.name })}</button>`;
@@ -110,7 +110,7 @@ function OpenHere({ entry }) {
 /** @param {{ entry: any }} props */
 function Facts({ entry }) {
   const facts = [
-    ["time", moment(entry.wall_ms)],
+    ["time", moment(entry.wall_ms, true)],
     ["door", `${entry.door.name} · ${t(`direction.${entry.direction}`)}`],
     ["reader", entry.access_point.name],
     ["credential", `${t(`credential.${entry.credential.kind}`)} ${entry.credential.masked}`],
@@ -121,18 +121,26 @@ function Facts({ entry }) {
     <div key=${name}><dt>${t(`live.field_${name}`)}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-/** Each rule that was tried and what would have helped, fetched when it is asked for.
+/** The key for how it was decided: as a click on it. */
+export const toggleTrace = () => /** @type {HTMLElement | null} */ (document.querySelector(".trace summary"))?.click();
+
+/** Each rule that was tried and what would have helped, fetched when it is asked for, and brought
+ * into sight: it may open below the fold.
  * @param {{ seq: number }} props */
 function Trace({ seq }) {
+  const details = useRef(/** @type {HTMLElement | null} */ (null));
   const [open, setOpen] = useState(false);
   const [detail, setDetail] = useState(/** @type {any} */ ({ trace: [], remedies: [] }));
   useEffect(() => {
     if (!open) return;
     get(`/entries/${seq}`).then(setDetail, () => {});
   }, [open]);
+  useEffect(() => {
+    if (open) details.current?.scrollIntoView({ block: "nearest" });
+  }, [open, detail]);
   return html`
-    <details class="trace" open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.target.open)}>
-      <summary>${t("live.why")}</summary>
+    <details class="trace" ref=${details} open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.target.open)}>
+      <summary>${t("live.why")}<kbd aria-hidden="true">W</kbd></summary>
       <ol>${detail.trace.map((/** @type {any} */ line) => html`<${Line} key=${line.rule} line=${line} />`)}</ol>
       ${detail.remedies.length > 0 && html`<p class="remedies">${t("live.remedy")}</p>
         <ul>${detail.remedies.map((/** @type {any} */ remedy) => html`

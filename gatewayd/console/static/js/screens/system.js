@@ -69,7 +69,7 @@ function Devices({ devices }) {
           <td><span class=${`chip ${device.online ? "good" : "bad"}`}>
             <${Icon} name=${device.online ? "granted" : "offline"} />
             ${t(device.online ? "device.online" : "device.offline")}</span></td>
-          <td>${device.detail}</td></tr>`)}</tbody>
+          <td lang="en">${device.detail}</td></tr>`)}</tbody>
     </table>
   `;
 }
