@@ -35,6 +35,8 @@ class Recorder:
         self._on_failing = on_failing
         self._waiting: deque[tuple[Event, Stamp]] = deque()
         self._lost = 0
+        self._taken = self._written = 0  # how many were handed over, how many are on disk
+        self._progress = asyncio.Event()
         self._failing = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -50,6 +52,7 @@ class Recorder:
             self._lost += 1
             return
         self._waiting.append((event, stamp or self._clock.now()))
+        self._taken += 1
         self._idle.clear()
         self._work.set()
 
@@ -60,11 +63,14 @@ class Recorder:
     async def in_order(self) -> None:
         """For whoever appends to the journal what must stand after all that was recorded before.
         Raises JournalError where that is not on disk within a second."""
+        place = self._taken
         try:
             async with asyncio.timeout(IN_ORDER_S):
-                await self.flushed()
+                while self._written < place:
+                    await self._progress.wait()
         except TimeoutError:
-            raise JournalError(f"{self.waiting} events before it still wait for the disk") from None
+            left = place - self._written
+            raise JournalError(f"{left} events before it still wait for the disk") from None
 
     async def run(self) -> None:
         while True:
@@ -79,6 +85,9 @@ class Recorder:
         try:
             await self._journal.append(event, stamp)
             self._waiting.popleft()
+            self._written += 1
+            progress, self._progress = self._progress, asyncio.Event()
+            progress.set()
             await self._tell_what_happened()
         except JournalError as error:
             self._failed(str(error))

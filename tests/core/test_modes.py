@@ -175,6 +175,56 @@ async def test_an_order_that_waited_for_the_disk_does_not_undo_a_later_one() -> 
         assert house.modes.status(GATE_ID).mode is DoorMode.BLOCKED
 
 
+async def test_an_order_that_was_overtaken_on_its_way_to_the_disk_is_not_even_journaled() -> None:
+    """Else it would come true at the next start."""
+    async with gatehouse() as house:
+        house.journal.refuse = "disk full"
+        before = asyncio.ensure_future(house.modes.set_mode(SIDE, DoorMode.BLOCKED, CHEN))
+        await house.settled()
+        free = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN))
+        await house.settled()
+        block = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.BLOCKED, CHEN))
+        await house.settled()
+        house.journal.refuse = None
+        await house.settled(1)
+        assert [await before, await free, await block] == [
+            Outcome.UNLOCKED, Outcome.REFUSED, Outcome.UNLOCKED,
+        ]  # fmt: skip
+        assert [(e.door_id, e.mode) for e in house.orders()] == [
+            (SIDE, DoorMode.BLOCKED),
+            (GATE_ID, DoorMode.BLOCKED),
+        ]
+
+
+async def test_an_order_is_taken_back_while_it_waits_for_the_disk() -> None:
+    async with gatehouse() as house:
+        house.journal.hold()
+        free = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN))
+        await house.settled()
+        back = asyncio.ensure_future(house.modes.withdraw(GATE_ID, CHEN))
+        await house.settled()
+        house.journal.release()
+        assert [await free, await back] == [Outcome.REFUSED, Outcome.UNLOCKED]
+        assert not house.unlocked()
+        assert orders_of(house.journal.events)[GATE_ID] == {}
+
+
+async def test_what_frees_is_journaled_after_the_lockdown_that_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gatewayd.recorder.IN_ORDER_S", 0.01)
+    async with gatehouse() as house:
+        await house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN)
+        house.journal.refuse = "disk full"
+        await house.modes.set_mode(GATE_ID, DoorMode.LOCKED_DOWN, CHEN)
+        house.journal.refuse = None  # and the recorder tries again in a second
+        with pytest.raises(JournalError, match="still wait for the disk"):
+            await house.modes.lift(GATE_ID, CHEN)
+        await house.settled(1)
+        assert await house.modes.lift(GATE_ID, CHEN) is Outcome.UNLOCKED
+        assert [e.mode for e in house.orders()] == [DoorMode.UNLOCKED, DoorMode.LOCKED_DOWN, None]
+
+
 async def test_a_lockdown_of_64_doors_on_four_boards_waits_for_no_dead_board() -> None:
     doors = {DoorId(f"d-{n}"): replace(GATE, id=DoorId(f"d-{n}")) for n in range(64)}
     boards: list[FakeBoard] = [SilentBoard(), FakeBoard(), FakeBoard(), FakeBoard()]
@@ -408,6 +458,18 @@ async def test_that_the_first_person_came_outlives_a_restart_within_the_same_hou
         assert house.unlocked()
     await clock.advance(24 * HOUR)  # Friday morning: nobody has come yet
     async with gatehouse(doors, journal=journal, clock=clock, lists=lists) as house:
+        await house.settled(2)
+        assert not house.unlocked()
+
+
+async def test_hours_that_closed_and_open_again_want_a_first_person_again() -> None:
+    async with gatehouse(two_doors(unlock_schedule=ALWAYS.id, first_person=True)) as house:
+        house.modes.first_person_came(GATE_ID, 7)
+        await house.settled()
+        assert house.unlocked()
+        house.lists.schedules.clear()
+        await house.settled(1)
+        house.lists.schedules[ALWAYS.id] = ALWAYS
         await house.settled(2)
         assert not house.unlocked()
 

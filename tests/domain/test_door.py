@@ -374,6 +374,12 @@ def test_without_a_contact_who_was_let_through_has_passed_once_the_lock_confirme
     assert Passed(WANG) not in step(failed, DriveDone(), 0, no_contact)[1]
 
 
+def test_an_unlock_that_failed_lets_nobody_pass_and_is_not_said_to_be_unused() -> None:
+    door = Walk(WANG_IN, DriveFailed(True, "silent"))
+    assert door.state.pending == ()
+    assert not any(isinstance(effect, Record) for effect in door.wait(60).effects())
+
+
 def test_at_most_so_many_pass_through_one_opening() -> None:
     door = Walk(*[WANG_IN] * (MAX_PENDING + 9), OPENS)
     assert sum(isinstance(effect, Passed) for effect in door.effects()) == MAX_PENDING
