@@ -237,7 +237,7 @@ def _on_contact_closed_door(
     if not event.open:
         return state, (Record(DoorClosed(door.id)),) if before else ()
     if before is not False:
-        return _timed_open(state, now_ns, door), ()
+        return _pass(_timed_open(state, now_ns, door))
     authorised = state.unlocked or state.mode in FREE_MODES or now_ns <= state.authorised_until_ns
     opened = Record(DoorOpened(door.id, authorised))
     if not authorised:

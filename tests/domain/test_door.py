@@ -365,6 +365,13 @@ def test_who_taps_at_an_open_door_passes_at_once() -> None:
     assert forced.effects()[-1] == Passed(WANG)
 
 
+def test_who_is_let_through_a_door_that_is_then_first_seen_open_has_passed() -> None:
+    state, _ = step(DoorState(), WANG_IN, 0, GATE)
+    assert step(state, OPENS, 1, GATE)[1] == (Passed(WANG),)
+    outage = Walk(UNLOCK, OPENS, ControllerLost(), WANG_IN, ControllerBack())
+    assert outage.take(OPENS).effects() == (Passed(WANG),)
+
+
 def test_without_a_contact_who_was_let_through_has_passed_once_the_lock_confirmed() -> None:
     no_contact = replace(GATE, has_contact=False)
     state, effects = step(DoorState(confirmed=True), WANG_IN, 0, no_contact)
