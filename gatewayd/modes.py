@@ -27,6 +27,7 @@ from gatewayd.domain.events import (
     Outcome,
 )
 from gatewayd.domain.model import (
+    NS_PER_MS,
     NS_PER_S,
     DoorId,
     DoorMode,
@@ -207,7 +208,7 @@ class ModeDesk:
         now = self._clock.now()
         ends = [modes.next_deadline_ms(orders) for orders in self._orders.values()]
         left_ms = [end - now.wall_ms for end in ends if end is not None and end > now.wall_ms]
-        wait_ns = min(left_ms, default=1_000) * 1_000_000
+        wait_ns = min(left_ms, default=1_000) * NS_PER_MS
         return now.monotonic_ns + min(wait_ns, LOOK_EVERY_NS)
 
     def _look_at(self, door_id: DoorId) -> None:

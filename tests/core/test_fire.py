@@ -110,6 +110,15 @@ async def test_a_reset_that_cannot_be_journaled_resets_nothing(house: Gatehouse)
     assert house.fire.on
 
 
+async def test_of_two_who_reset_one_fire_one_does(house: Gatehouse) -> None:
+    house.panel(False)
+    house.panel(True)
+    await house.settled()
+    both = await asyncio.gather(house.fire.reset(CHEN), house.fire.reset(CHEN))
+    assert sorted(both) == [FireAnswer.NO_FIRE, FireAnswer.RESET]
+    assert len(house.journal.of(FireReset)) == 1
+
+
 async def test_a_fire_that_speaks_again_during_its_reset_goes_on(house: Gatehouse) -> None:
     house.panel(False)
     house.panel(True)
