@@ -23,7 +23,6 @@ from gatewayd.domain.events import (
     CauseKind,
     DoorFirstPerson,
     DoorModeOrdered,
-    Event,
     Outcome,
 )
 from gatewayd.domain.model import (
@@ -268,7 +267,7 @@ class ModeDesk:
     async def _carry_out(
         self, door_id: DoorId, changes: Sequence[_Change], *, governing: OrderKey | None = None
     ) -> Outcome:
-        """Journal and move, in the order that this change asks for.
+        """Journal and move, in the order that this change asks for: what locks waits for no disk.
 
         `governing`: an explicit order, which is said to the lock again if it is the one that
         governs, so that its giver is told what the lock says now.
@@ -279,11 +278,14 @@ class ModeDesk:
             put = await self._put_durable(door_id, changes, ticket)
         else:
             put = [self._put(door_id, change.key, change.order, ticket) for change in changes]
+            # The recorder tries until they are durable, whatever becomes of whoever gave them.
+            kept = [change.event for change in changes if change.event is not None]
+            for event in kept:
+                self._recorder.record(event)
         again = governing is not None and self._key_that_governs(door_id) == governing
         outcome = await self._follow(door_id, again=again)
-        events = [change.event for change in changes if change.event is not None]
-        if not first and events:
-            await self._keep(events)
+        if not first and kept:
+            await self._wait_until_kept()
         return outcome if any(put) else Outcome.REFUSED
 
     async def _put_durable(
@@ -300,11 +302,24 @@ class ModeDesk:
                     await self._recorder.in_order()
                 late = ticket < self._newest[place]
                 if change.event is not None and not late:
-                    await self._journal.append(change.event)
+                    await self._append(door_id, change.key, change.event)
             finally:
                 self._in_flight[place] -= 1
             put.append(not late and self._put(door_id, change.key, change.order, ticket))
         return put
+
+    async def _append(self, door_id: DoorId, key: OrderKey, event: DoorModeOrdered) -> None:
+        """Whoever hangs up meanwhile has handed the event over, and it may yet come to be durable:
+        then what really stands is journaled after it."""
+        try:
+            await self._journal.append(event)
+        except asyncio.CancelledError:
+            stands = self._orders[door_id].get(key)
+            mode, until_ms = (None, None) if stands is None else (stands.mode, stands.until_ms)
+            cause = Cause(CauseKind.SYSTEM, "given up") if stands is None else stands.cause
+            lifted = stands is None and key.lockdown
+            self._recorder.record(DoorModeOrdered(door_id, key.slot, mode, until_ms, cause, lifted))
+            raise
 
     def _may_free(self, door_id: DoorId, changes: Sequence[_Change]) -> bool:
         """Whether the door is free after these, now or once something else ends."""
@@ -338,10 +353,8 @@ class ModeDesk:
             outcome = await task.order(ModeOrdered(governs.mode, governs.cause))
         return outcome
 
-    async def _keep(self, events: Iterable[Event]) -> None:
-        """Hand over to the recorder, which tries until it is durable, and wait for it a moment."""
-        for event in events:
-            self._recorder.record(event)
+    async def _wait_until_kept(self) -> None:
+        """For a moment: who is told that a door is locked down may rely on it over a restart."""
         try:
             await self._recorder.in_order()
         except JournalError as error:

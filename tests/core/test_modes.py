@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -209,6 +212,40 @@ async def test_an_order_is_taken_back_while_it_waits_for_the_disk() -> None:
         assert orders_of(house.journal.events)[GATE_ID] == {}
 
 
+@pytest.mark.parametrize("before", [None, DoorMode.BLOCKED])
+async def test_an_order_whose_giver_hangs_up_while_it_waits_for_the_disk_does_not_come_true(
+    before: DoorMode | None,
+) -> None:
+    """Not even at the next start, although the journal may have it in the end."""
+    async with gatehouse() as house:
+        if before is not None:
+            await house.modes.set_mode(GATE_ID, before, CHEN)
+        house.journal.hold()
+        task = house.modes.set_mode(GATE_ID, DoorMode.UNLOCKED, CHEN)
+        order = asyncio.ensure_future(_durable(house, task))
+        await house.settled()
+        order.cancel()
+        await house.settled()
+        house.journal.release()
+        await house.settled(1)
+        assert DoorMode.UNLOCKED in [one.mode for one in house.orders()]
+        kept = orders_of(house.journal.events)[GATE_ID]
+        assert [one.mode for one in kept.values()] == ([] if before is None else [before])
+        assert house.modes.governs(GATE_ID).mode is (before or DoorMode.LOCKED)
+        assert not house.unlocked()
+
+
+async def _durable(house: Gatehouse, order: Coroutine[Any, Any, Outcome]) -> None:
+    """As the journal's own writer has it: what was handed over is written, whoever waits."""
+    append = house.journal.append
+
+    async def handed_over(*args: Any) -> int:
+        return await asyncio.shield(asyncio.ensure_future(append(*args)))
+
+    with patch.object(house.journal, "append", handed_over):
+        await order
+
+
 async def test_what_frees_is_journaled_after_the_lockdown_that_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -256,6 +293,15 @@ async def test_a_door_whose_orders_giver_has_gone_follows_all_the_same() -> None
         order.cancel()
         await house.settled(1)
         assert house.doors.tasks[GATE_ID].state.mode is DoorMode.LOCKED_DOWN
+
+
+async def test_an_order_to_lock_is_journaled_though_its_giver_hangs_up_at_a_dead_board() -> None:
+    async with gatehouse(boards={GATE_ID: SilentBoard()}) as house:
+        order = asyncio.ensure_future(house.modes.set_mode(GATE_ID, DoorMode.LOCKED_DOWN, CHEN))
+        await house.settled()
+        order.cancel()
+        await house.settled()
+        assert [e.mode for e in house.orders()] == [DoorMode.LOCKED_DOWN]
 
 
 # -------------------------------------------------------------------------- whose word
