@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gatewayd.domain.door import ContactChanged, ControllerBack
+from gatewayd.domain.door import ContactChanged
 from gatewayd.domain.events import (
     Cause,
     CauseKind,
-    DoorFirstPerson,
     DoorModeChanged,
     DoorModeOrdered,
     Outcome,
 )
 from gatewayd.domain.interlock import Interlock, InterlockRule
 from gatewayd.domain.model import DoorId, DoorMode, ModeSlot
-from gatewayd.domain.modes import effective
 from gatewayd.domain.ports import JournalError
 from tests.clock import START_WALL_MS, ManualClock
 from tests.core.gatehouse import (
@@ -33,13 +28,11 @@ from tests.core.gatehouse import (
     GATE_ID,
     SIDE,
     Gatehouse,
-    Lists,
     SilentBoard,
     gatehouse,
     orders_of,
-    two_doors,
 )
-from tests.domain.world import ALWAYS, GATE, WORKDAYS
+from tests.domain.world import GATE
 from tests.fakes import FakeBoard, MemoryJournal
 
 HOUR = 3600.0
@@ -417,198 +410,3 @@ async def test_where_one_may_be_open_the_first_that_opens_locks_the_other() -> N
         house.doors.tasks[SIDE].post(ContactChanged(False))
         await house.settled()
         assert house.modes.status(GATE_ID).blocked_by is None
-
-
-# --------------------------------------------------------------------------- the door's hours
-
-# The clock starts on a Wednesday at 19:06:40 in Shanghai; WORKDAYS go on at 08:00 on Thursday.
-TO_MORNING = 12 * HOUR + 53 * 60 + 20
-
-
-async def test_a_door_is_unlocked_in_its_hours_and_locked_after_them() -> None:
-    async with gatehouse(two_doors(unlock_schedule=WORKDAYS.id)) as house:
-        await house.later(TO_MORNING - 2)
-        assert not house.unlocked()
-        await house.settled(2)
-        assert house.unlocked()
-        status = house.modes.status(GATE_ID)
-        assert (status.mode, status.mode_slot) == (DoorMode.UNLOCKED, ModeSlot.SCHEDULE)
-        assert status.mode_cause == Cause(CauseKind.SCHEDULE, WORKDAYS.id)
-        await house.later(4 * HOUR - 1)
-        assert house.unlocked()
-        await house.settled(1)
-        assert not house.unlocked()
-        assert [order.mode for order in house.orders()] == [DoorMode.UNLOCKED, None]
-
-
-async def test_hours_need_a_clock_and_a_list_unless_they_are_always() -> None:
-    async with gatehouse(two_doors(unlock_schedule=WORKDAYS.id)) as house:
-        await house.later(TO_MORNING)
-        house.clock.wall_trusted = False
-        await house.settled(1)
-        assert not house.unlocked()
-        house.clock.wall_trusted = True
-        await house.settled(1)
-        assert house.unlocked()
-        house.lists.schedules.clear()
-        await house.settled(1)
-        assert not house.unlocked()
-        house.lists.schedules[WORKDAYS.id] = ALWAYS
-        house.clock.wall_trusted = False
-        await house.settled(1)
-        assert house.unlocked()
-
-
-async def test_hours_that_the_journal_refuses_begin_when_it_takes_them() -> None:
-    async with gatehouse(two_doors(unlock_schedule=WORKDAYS.id)) as house:
-        house.journal.refuse = "disk full"
-        await house.later(TO_MORNING + 3)
-        assert not house.unlocked()
-        house.journal.refuse = None
-        await house.settled(1)
-        assert house.unlocked()
-
-
-async def test_first_person_hours_begin_with_a_grant_in_them_and_with_none_before() -> None:
-    doors = two_doors(unlock_schedule=WORKDAYS.id, first_person=True)
-    async with gatehouse(doors) as house:
-        house.modes.first_person_came(GATE_ID, 5)
-        house.modes.first_person_came(SIDE, 6)
-        await house.later(TO_MORNING + HOUR)
-        assert not house.unlocked()
-        house.modes.first_person_came(GATE_ID, 7)
-        await house.settled()
-        assert house.unlocked()
-        house.modes.first_person_came(GATE_ID, 8)
-        await house.settled()
-        assert house.journal.of(DoorFirstPerson) == [DoorFirstPerson(GATE_ID, 7)]
-        await house.later(3 * HOUR)
-        assert not house.unlocked()
-        await house.later(HOUR)  # the afternoon's hours want a first person of their own
-        assert not house.unlocked()
-
-
-async def test_that_the_first_person_came_outlives_a_restart_within_the_same_hours() -> None:
-    clock = ManualClock()
-    journal, lists = MemoryJournal(clock), Lists()
-    doors = two_doors(unlock_schedule=WORKDAYS.id, first_person=True)
-    async with gatehouse(doors, journal=journal, clock=clock, lists=lists) as house:
-        await house.later(TO_MORNING + 1)
-        house.modes.first_person_came(GATE_ID, 7)
-        await house.settled()
-        assert house.unlocked()
-    await clock.advance(HOUR)
-    async with gatehouse(doors, journal=journal, clock=clock, lists=lists) as house:
-        assert house.unlocked()
-        await house.settled(2)
-        assert house.unlocked()
-    await clock.advance(24 * HOUR)  # Friday morning: nobody has come yet
-    async with gatehouse(doors, journal=journal, clock=clock, lists=lists) as house:
-        await house.settled(2)
-        assert not house.unlocked()
-
-
-async def test_hours_that_closed_and_open_again_want_a_first_person_again() -> None:
-    async with gatehouse(two_doors(unlock_schedule=ALWAYS.id, first_person=True)) as house:
-        house.modes.first_person_came(GATE_ID, 7)
-        await house.settled()
-        assert house.unlocked()
-        house.lists.schedules.clear()
-        await house.settled(1)
-        house.lists.schedules[ALWAYS.id] = ALWAYS
-        await house.settled(2)
-        assert not house.unlocked()
-
-
-async def test_a_door_whose_settings_have_no_hours_any_more_forgets_them() -> None:
-    clock = ManualClock()
-    journal = MemoryJournal(clock)
-    doors = two_doors(unlock_schedule=ALWAYS.id)
-    async with gatehouse(doors, journal=journal, clock=clock) as house:
-        await house.settled(1)
-        assert house.unlocked()
-    async with gatehouse(journal=journal, clock=clock) as house:
-        await house.settled(1)
-        assert not house.unlocked()
-        assert house.orders()[-1].mode is None
-
-
-async def test_a_door_that_comes_back_is_told_its_mode() -> None:
-    async with gatehouse() as house:
-        await house.modes.set_mode(GATE_ID, DoorMode.LOCKED_OPEN, CHEN)
-        house.board.relays.clear()
-        house.doors.tasks[GATE_ID].post(ControllerBack())
-        await house.settled()
-        assert house.unlocked()
-
-
-# ------------------------------------------------------------------------- any order of things
-
-some_cause = st.sampled_from([CHEN, CENTRE, Cause(CauseKind.LINKAGE, "intruder")])
-any_move = st.one_of(
-    st.tuples(
-        st.just("mode"),
-        st.sampled_from([mode for mode in DoorMode if mode is not DoorMode.ACCESSED]),
-        some_cause,
-    ),
-    st.tuples(st.sampled_from(["withdraw", "lift"]), st.none(), some_cause),
-    st.tuples(
-        st.sampled_from(["hold", "release", "refuse", "take", "fire", "well", "reset", "pass"]),
-        st.none(),
-        st.just(CHEN),
-    ),
-)
-
-
-async def order(house: Gatehouse, what: str, mode: DoorMode | None, cause: Cause) -> None:
-    with suppress(JournalError):
-        match what:
-            case "mode":
-                assert mode is not None
-                await house.modes.set_mode(GATE_ID, mode, cause)
-            case "withdraw":
-                await house.modes.withdraw(GATE_ID, cause)
-            case "lift":
-                await house.modes.lift(GATE_ID, cause)
-            case "reset":
-                await house.fire.reset(cause)
-            case _:
-                move(house, what)
-
-
-def move(house: Gatehouse, what: str) -> None:
-    match what:
-        case "hold":
-            house.journal.hold()
-        case "release":
-            house.journal.release()
-        case "refuse" | "take":
-            house.journal.refuse = "disk full" if what == "refuse" else None
-        case "fire" | "well":
-            house.panel(what == "well")
-
-
-@settings(max_examples=150, deadline=None)
-@given(moves=st.lists(any_move, max_size=14))
-async def test_in_any_order_the_door_is_in_the_end_as_the_journal_says(
-    moves: list[tuple[str, DoorMode | None, Cause]],
-) -> None:
-    """Orders that wait for a disk that hangs or refuses, beside a fire and its reset: what is kept
-    for the next start is what governs now, and a fire never waits."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gatewayd.recorder.IN_ORDER_S", 0.001)
-        async with gatehouse() as house:
-            given_ = []
-            for what, mode, cause in moves:
-                given_.append(asyncio.ensure_future(order(house, what, mode, cause)))
-                await house.settled()
-                assert house.unlocked() or not house.fire.on
-            house.journal.refuse = None
-            house.journal.release()
-            await house.settled(2)
-            await asyncio.gather(*given_)
-            await house.settled(2)
-            kept = orders_of(house.journal.events).get(GATE_ID, {})
-            governs = effective(kept, house.clock.now().wall_ms, True)
-            assert house.doors.tasks[GATE_ID].state.mode is governs.mode
-            assert house.modes.governs(GATE_ID) == governs
