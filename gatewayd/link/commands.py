@@ -192,7 +192,9 @@ class Commands:
     async def _at_each(
         self, command: Command, act: Callable[[DoorId], Awaitable[Outcome]]
     ) -> dict[str, Outcome]:
-        """All at once: a door whose board is dead delays no other."""
+        """All at once: a door whose board is dead delays no other. On a line that many doors
+        share, those that stand unlocked come first."""
+        first = sorted(self._targets(command), key=lambda d: not self._doors.status(d).unlocked)
 
         async def one(door: DoorId) -> Outcome:
             try:
@@ -204,7 +206,7 @@ class Commands:
         async with asyncio.TaskGroup() as group:
             acting = {
                 door: group.create_task(one(door), name=f"{command.action} {door}")
-                for door in self._targets(command)
+                for door in first
             }
         return {door: task.result() for door, task in acting.items()}
 

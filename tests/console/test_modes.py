@@ -51,6 +51,13 @@ async def test_a_lockdown_takes_every_door_and_is_lifted_where_it_stands(console
     ]
 
 
+async def test_doors_that_stand_unlocked_are_locked_down_first(console: Rig) -> None:
+    console.doors.set("b2-lobby", unlocked=True)
+    async with console.signed_in(Role.LEADER) as client:
+        down = await order(client, LOCKDOWN, REASON)
+    assert [one["door_id"] for one in down.json()["doors"]] == ["b2-lobby", "main-gate", "b1-lobby"]
+
+
 async def test_a_zone_or_one_door_is_locked_down_alone(console: Rig) -> None:
     async with console.signed_in(Role.LEADER) as client:
         zone = await order(client, LOCKDOWN, REASON | {"zone": "lobbies"})

@@ -56,8 +56,10 @@ async def lockdown(order: Lockdown, who: Who, console: ConsoleDep, key: Key = No
     async def act() -> ModeResult:
         seq = await _note_lockdown(console, who, target, order.reason)
         cause, doors = _cause(who, order.reason), console.deps.doors
+        # On a line that many doors share, those that stand unlocked come first.
+        first = sorted(door_ids, key=lambda door: not doors.status(door).unlocked)
         done = await _at_each(
-            door_ids, lambda door: doors.set_mode(door, DoorMode.LOCKED_DOWN, cause), target
+            first, lambda door: doors.set_mode(door, DoorMode.LOCKED_DOWN, cause), target
         )
         return ModeResult(seq=seq, doors=done)
 
