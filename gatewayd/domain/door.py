@@ -262,7 +262,7 @@ def _on_contact_open_door(state: DoorState, event: ContactChanged, now_ns: int, 
     if event.open is None:
         return _unseen(state), ()
     if event.open:
-        return replace(state, open=True, last_seen_open=True), ()
+        return _pass(replace(state, open=True, last_seen_open=True))
     grace_ns = 0 if state.phase is Phase.FORCED else OPENING_GRACE_NS
     closed = replace(
         state, open=False, last_seen_open=False, warn_at_ns=None, held_at_ns=None, extra_held_ns=0

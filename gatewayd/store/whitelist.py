@@ -215,15 +215,15 @@ class WhitelistStore:
         found = (self.person(person_id) for person_id in ids)
         return {person.id: person for person in found if person is not None}
 
-    def schedule(
-        self, schedule_id: ScheduleId
-    ) -> tuple[Schedule, Mapping[str, HolidayCalendar]] | None:
-        """The schedule with the list's calendars; None where the list has no such. A list that
-        can't be read has none: it is said at every look-up already."""
-        rules = None if self._broken or self._current is None else self._current.rules
-        if rules is None or schedule_id not in rules.schedules:
-            return None
-        return rules.schedules[schedule_id], rules.calendars
+    def schedules(self) -> Mapping[ScheduleId, Schedule]:
+        """All of the revision. Raises WhitelistReadError. Stand-in: branch `time` has it."""
+        current = self._readable()
+        return {} if current is None else current.rules.schedules
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]:
+        """All of the revision. Raises WhitelistReadError."""
+        current = self._readable()
+        return {} if current is None else current.rules.calendars
 
     def _readable(self) -> _Current | None:
         if self._broken is not None:

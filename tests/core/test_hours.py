@@ -53,10 +53,11 @@ async def test_hours_need_a_clock_and_a_list_unless_they_are_always() -> None:
         house.clock.wall_trusted = True
         await house.settled(1)
         assert house.unlocked()
-        house.lists.schedules.clear()
+        house.lists.broken = True
         await house.settled(1)
         assert not house.unlocked()
-        house.lists.schedules[WORKDAYS.id] = ALWAYS
+        house.lists.broken = False
+        house.lists.have[WORKDAYS.id] = ALWAYS
         house.clock.wall_trusted = False
         await house.settled(1)
         assert house.unlocked()
@@ -116,9 +117,9 @@ async def test_hours_that_closed_and_open_again_want_a_first_person_again() -> N
         house.modes.first_person_came(GATE_ID, 7)
         await house.settled()
         assert house.unlocked()
-        house.lists.schedules.clear()
+        house.lists.have.clear()
         await house.settled(1)
-        house.lists.schedules[ALWAYS.id] = ALWAYS
+        house.lists.have[ALWAYS.id] = ALWAYS
         await house.settled(2)
         assert not house.unlocked()
 

@@ -114,6 +114,8 @@ def test_who_is_let_through_a_door_that_is_then_first_seen_open_has_passed() -> 
     assert step(state, OPENS, 1, GATE)[1] == (Passed(WANG),)
     outage = Walk(UNLOCK, OPENS, ControllerLost(), WANG_IN, ControllerBack())
     assert outage.take(OPENS).effects() == (Passed(WANG),)
+    forced = Walk(OPENS, ContactChanged(None), WANG_IN)
+    assert forced.take(OPENS).effects() == (Passed(WANG),)
 
 
 def test_without_a_contact_who_was_let_through_has_passed_once_the_lock_confirmed() -> None:

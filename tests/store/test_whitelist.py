@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatewayd.domain.model import CredentialStatus, Interval, PersonId, ScheduleId, card
+from gatewayd.domain.model import CredentialStatus, Interval, PersonId, card
 from gatewayd.domain.ports import WhitelistReadError
 from gatewayd.store import whitelist_file, whitelist_records
 from gatewayd.store.whitelist import WhitelistStore
@@ -59,20 +59,6 @@ async def test_a_full_list_decides_with_all_that_it_says(store: WhitelistStore) 
     assert found.calendars["cn"].dates == {"2026-10-01"}
     assert store.snapshot(card(17, 34)).record is None
     assert set(store.people([PersonId("p-17"), PersonId("p-0")])) == {"p-17"}
-
-
-async def test_a_schedule_is_given_with_the_calendars_and_as_the_same_object(
-    store: WhitelistStore,
-) -> None:
-    assert store.schedule(ScheduleId("always")) is None
-    await store.apply_full(5, full())
-    found, again = store.schedule(ScheduleId("always")), store.schedule(ScheduleId("always"))
-    assert found is not None
-    assert again is not None
-    assert found[0].id == "always"
-    assert found[0] is again[0]
-    assert found[1] is again[1]
-    assert store.schedule(ScheduleId("nights")) is None
 
 
 async def test_the_list_survives_a_restart_and_leftovers_are_removed(
