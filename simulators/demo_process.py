@@ -103,9 +103,8 @@ class Process:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(number)
-            try:
-                async with asyncio.timeout(self.command.end_s):
-                    await child.wait()
+            try:  # not asyncio.timeout, which is no bound in a cancelled task of Python 3.11.2
+                await asyncio.wait_for(child.wait(), self.command.end_s)
             except TimeoutError:
                 child.kill()
         return await child.wait()

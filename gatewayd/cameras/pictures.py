@@ -117,14 +117,18 @@ class PictureDesk:
                 raise
 
     async def _finish(self, threads: ThreadPoolExecutor, unfinished: deque[_Request]) -> None:
+        # Not asyncio.timeout: this task is being cancelled, and in Python 3.11.2, which is Debian
+        # 12's, that one ends in CancelledError then.
         try:
-            async with asyncio.timeout(self._finish_timeout_s):
-                while unfinished:
-                    await self._fulfil(unfinished[0], threads)
-                    unfinished.popleft()
+            await asyncio.wait_for(self._fulfil_all(threads, unfinished), self._finish_timeout_s)
         except TimeoutError:
             for request in unfinished:
                 self._give_up(request, "the gateway was stopping")
+
+    async def _fulfil_all(self, threads: ThreadPoolExecutor, unfinished: deque[_Request]) -> None:
+        while unfinished:
+            await self._fulfil(unfinished[0], threads)
+            unfinished.popleft()
 
     async def _fulfil(self, request: _Request, threads: ThreadPoolExecutor) -> None:
         """One event for the request. May be called again after a cancellation."""

@@ -42,6 +42,7 @@ FIRST_BACKOFF_NS = 500 * NS_PER_MS
 MAX_BACKOFF_NS = 30 * NS_PER_S
 STEADY_NS = 30 * NS_PER_S  # a line that held for so long is tried at once when it breaks
 TICK_NS = NS_PER_S
+FAREWELL_S = 1.0
 LINK = DeviceId("link")
 
 
@@ -207,11 +208,9 @@ class Link:
 
     async def _farewell(self, connection: Connection) -> None:
         """An orderly end says offline itself: the will is for the other kind."""
-        try:
-            async with asyncio.timeout(1):
-                await connection.delivered(
-                    self._topics.up("state"), self._presence("offline"), retain=True
-                )
+        topic, offline = self._topics.up("state"), self._presence("offline")
+        try:  # not asyncio.timeout, which is no bound in a cancelled task of Python 3.11.2
+            await asyncio.wait_for(connection.delivered(topic, offline, retain=True), FAREWELL_S)
         except (LinkLostError, TimeoutError):
             log.info("the line was gone before the farewell")
 
