@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from secrets import token_hex
@@ -79,6 +80,7 @@ class AlarmDesk:
         self._one_at_a_time = asyncio.Lock()
         self._handed_over = False
         self._acting: asyncio.Task[None] | None = None  # what someone did last
+        self._acting_on = ""  # the alarm of that
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """The open alarms of before the restart, from their journaled events in order."""
@@ -156,7 +158,7 @@ class AlarmDesk:
 
     async def acknowledge(self, alarm_id: str, operator: str, note: str = "") -> OpenAlarm:
         """As the port says. Raises JournalError where the act could not be made durable."""
-        async with self._one_at_a_time:
+        async with self._turn(alarm_id):
             alarm = self._listed(alarm_id)
             if alarm.acknowledged_by is not None:
                 return alarm
@@ -168,7 +170,7 @@ class AlarmDesk:
 
     async def shelve(self, alarm_id: str, operator: str, reason: str, until_ms: int) -> OpenAlarm:
         """As the port says. Raises JournalError where the act could not be made durable."""
-        async with self._one_at_a_time:
+        async with self._turn(alarm_id):
             alarm = self._listed(alarm_id)
             refusal = rules.why_not_shelve(alarm, until_ms, self._clock.now())
             if refusal is not None:
@@ -181,13 +183,25 @@ class AlarmDesk:
 
     async def unshelve(self, alarm_id: str, operator: str) -> OpenAlarm:
         """As the port says. Raises JournalError where the act could not be made durable."""
-        async with self._one_at_a_time:
+        async with self._turn(alarm_id):
             alarm = self._listed(alarm_id)
             if alarm.shelf is None:
                 return alarm
             act = await self._begin(AlarmUnshelved(alarm_id, alarm.about, operator, alarm.kind))
         await act
         return self._alarms[alarm_id]
+
+    @asynccontextmanager
+    async def _turn(self, alarm_id: str) -> AsyncIterator[None]:
+        """For an act on an alarm. Where somebody's act on the same one is still on its way to the
+        disk, whoever comes second waits, and learns what came of it."""
+        while True:
+            async with self._one_at_a_time:
+                before = self._acting if self._acting_on == alarm_id else None
+                if before is None or before.done():
+                    yield
+                    return
+            await asyncio.wait({before})
 
     def _listed(self, alarm_id: str) -> OpenAlarm:
         """Raises KeyError for one that is only remembered."""
@@ -207,6 +221,7 @@ class AlarmDesk:
                 "(shelve or acknowledge it again soon)"
             )
         self._acting = asyncio.create_task(self._act(event), name=event.KIND)
+        self._acting_on = event.alarm_id
         await self._in_time(self._acting)
         return asyncio.shield(self._acting)
 
