@@ -207,11 +207,11 @@ def console() -> Iterator[ConsoleServer]:
         thread.join()
 
 
-def guard_of(console: ConsoleServer, folder: Path) -> Guard:
+def guard_of(console: ConsoleServer, folder: Path, kind: type[Guard] = Guard) -> Guard:
     url = f"http://127.0.0.1:{console.server_port}"
     path = folder / "demo.json"
     path.write_text(json.dumps({"console": url, "operators": {"leader": "pw"}}))
-    return Guard.from_file(path)
+    return kind.from_file(path)
 
 
 async def test_a_guard_logs_in_and_resets_the_fire_once_the_panel_has_none(
@@ -219,16 +219,27 @@ async def test_a_guard_logs_in_and_resets_the_fire_once_the_panel_has_none(
 ) -> None:
     monkeypatch.setattr("simulators.guard.WAIT_S", 0)
     console.still_on = 1
-    guard = guard_of(console, tmp_path)
+    answered = asyncio.Event()
+
+    class HeardGuard(Guard):
+        async def reset_fire(self, reason: str) -> bool:
+            try:
+                return await super().reset_fire(reason)
+            finally:
+                answered.set()
+
+    guard = guard_of(console, tmp_path, HeardGuard)
     assert "pw" not in repr(guard)
     stage = replace(set_up(FakeDevice(), FakeDevice()), guard=guard)
     player = Player(HOUR, stage, io.StringIO(), clock := ManualClock())
     reset = Step(1, 0.5, "", "reset", "somebody", None, "", 1.0)
     async with asyncio.TaskGroup() as group:
         playing = group.create_task(player.play(Plan((reset,), 1, ())), name="playing")
-        while not playing.done():
-            await clock.advance(0.5)
-            await asyncio.sleep(0.001)  # the guard's thread
+        await clock.advance(1)
+        async with asyncio.timeout(20):
+            await answered.wait()
+        await clock.advance(60)
+        await playing
     assert player.played.resets == 1
     assert console.asked[0] == ("/api/v1/session", {"name": "leader", "password": "pw"})
     assert console.asked[-1] == ("/api/v1/fire/reset", {"reason": HOUR.name})
