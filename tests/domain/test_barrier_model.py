@@ -1,5 +1,6 @@
 """A barrier with an arm that takes its time, vehicles, hands and broken boards, in every order.
 `make test` tries some thousands of steps; more: GATEWAYD_DOOR_STEPS=200000 pytest … --timeout 0
+--hypothesis-profile=default
 """
 
 from __future__ import annotations

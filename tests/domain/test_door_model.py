@@ -1,7 +1,8 @@
 """Two doors of a mantrap in every order of events: grants, exits, modes by slots, fire, broken
 boards and lines, restarts, a clock that jumps. `make test` tries some thousands of steps; millions:
 
-    GATEWAYD_DOOR_STEPS=2000000 pytest tests/domain/test_door_model.py --timeout 0
+    GATEWAYD_DOOR_STEPS=2000000 pytest tests/domain/test_door_model.py --timeout 0 \\
+        --hypothesis-profile=default
 """
 
 from __future__ import annotations
