@@ -6,6 +6,7 @@ the return of the board's line is no fire and ends none; only what the input say
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,7 @@ class FireDesk:
         self._alarms = alarms
         self._said_fire = False  # by the input, the last time that it was heard
         self._faulty: bool | None = None
+        self._resetting = asyncio.Lock()
         self._on = bool(modes.fire_at())
         if self._on:
             self._go_on()
@@ -88,6 +90,10 @@ class FireDesk:
         self._alarm()
 
     async def reset(self, cause: Cause) -> FireAnswer:
+        async with self._resetting:
+            return await self._reset(cause)
+
+    async def _reset(self, cause: Cause) -> FireAnswer:
         if not self._on:
             return FireAnswer.NO_FIRE
         if self._input_says_fire():

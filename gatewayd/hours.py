@@ -22,17 +22,18 @@ from gatewayd.domain.model import (
     Stamp,
 )
 from gatewayd.domain.modes import ModeOrder
-from gatewayd.domain.ports import Clock
+from gatewayd.domain.ports import Clock, WhitelistReadError
 from gatewayd.domain.schedule import Moment, is_always, is_open, next_change
 
 Calendars = Mapping[str, HolidayCalendar]
 
 
 class Schedules(Protocol):
-    """The whitelist's schedules, as far as doors have hours of their own."""
+    """The whitelist, as far as doors have hours of their own; both raise WhitelistReadError."""
 
-    def schedule(self, schedule_id: ScheduleId) -> tuple[Schedule, Calendars] | None:
-        """The schedule with the calendars; None where the list has no such, or can't be read."""
+    def schedules(self) -> Mapping[ScheduleId, Schedule]: ...
+
+    def calendars(self) -> Calendars: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,18 @@ class DoorHours:
         came = self._came.get(door_id)
         return came is not None and (came.until_ms is None or came.holds(self._clock.now()))
 
+    def _schedule(self, door: Door) -> tuple[Schedule, Calendars] | None:
+        """None too where the list has no such schedule, or can't be read."""
+        if door.unlock_schedule is None:
+            return None
+        try:
+            schedule = self._schedules.schedules().get(door.unlock_schedule)
+            return None if schedule is None else (schedule, self._schedules.calendars())
+        except WhitelistReadError:  # said at every look-up already
+            return None
+
     def _open(self, door: Door) -> _Open | None:
-        found = (
-            None if door.unlock_schedule is None else self._schedules.schedule(door.unlock_schedule)
-        )
+        found = self._schedule(door)
         if found is None:
             return None
         schedule, calendars = found

@@ -240,7 +240,7 @@ def _on_contact_closed_door(
     if not event.open:
         return state, (Record(DoorClosed(door.id)),) if before else ()
     if before is not False:
-        return _timed_open(state, now_ns, door), ()
+        return _pass(_timed_open(state, now_ns, door))
     authorised = state.unlocked or state.mode in FREE_MODES or now_ns <= state.authorised_until_ns
     opened = Record(DoorOpened(door.id, authorised))
     if not authorised:
@@ -265,7 +265,7 @@ def _on_contact_open_door(state: DoorState, event: ContactChanged, now_ns: int, 
     if event.open is None:
         return _unseen(state), ()
     if event.open:
-        return replace(state, open=True, last_seen_open=True), ()
+        return _pass(replace(state, open=True, last_seen_open=True))
     grace_ns = 0 if state.phase is Phase.FORCED else OPENING_GRACE_NS
     closed = replace(
         state, open=False, last_seen_open=False, warn_at_ns=None, held_at_ns=None, extra_held_ns=0

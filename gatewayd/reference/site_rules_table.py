@@ -118,7 +118,7 @@ SITE: dict[str, Row] = {
         "A door follows a schedule of the whitelist; where it is set so, its hours begin only once "
         "someone with access came in them.",
         tests_in(
-            "core/test_modes",
+            "core/test_hours",
             "a_door_is_unlocked_in_its_hours_and_locked_after_them",
             "hours_need_a_clock_and_a_list_unless_they_are_always",
             "first_person_hours_begin_with_a_grant_in_them_and_with_none_before",
@@ -134,6 +134,9 @@ SITE: dict[str, Row] = {
             "a_door_opened_with_no_grant_is_forced_and_clears_when_closed",
             "a_door_held_warns_first_then_alarms_then_clears",
             "the_exit_button_opens_and_shunts_forced_even_in_a_lockdown",
+        )
+        + tests_in(
+            "domain/test_door_watch",
             "a_grant_after_which_nobody_opens_is_told_once_the_time_for_it_is_over",
         ),
         settings=("door.contact_input", "door.exit_input", "door.held_s", "door.pre_alarm_s"),
@@ -147,7 +150,9 @@ SITE: dict[str, Row] = {
             "domain/test_door",
             "a_door_relocks_when_it_closes",
             "a_shorter_order_does_not_cut_a_longer_one_short",
-            "who_needs_longer_has_longer_and_the_next_one_has_not",
+        )
+        + tests_in(
+            "domain/test_door_watch", "who_needs_longer_has_longer_and_the_next_one_has_not"
         ),
         settings=("door.unlock_s", "door.extended_s"),
         records=("person.extended_opening",),
@@ -161,7 +166,7 @@ SITE: dict[str, Row] = {
             "an_outage_never_releases_a_door_and_the_relock_stays_due",
             "a_lock_that_failed_is_told_again_until_it_answers",
         )
-        + tests_in("core/test_modes", "a_door_that_comes_back_is_told_its_mode"),
+        + tests_in("core/test_hours", "a_door_that_comes_back_is_told_its_mode"),
         alarms=(AlarmKind.DEVICE_OFFLINE, AlarmKind.DOOR_FAILED),
         standards="GB/T 37078, IEC 60839-11-1: no release by the loss or return of communication",
     ),
@@ -169,7 +174,7 @@ SITE: dict[str, Row] = {
         "A lock whose contact says otherwise than it was told, a tamper contact and a cut or "
         "shorted wire are alarms; none of them opens a door.",
         tests_in(
-            "domain/test_door",
+            "domain/test_door_watch",
             "a_lock_that_says_otherwise_than_it_was_told_is_an_alarm_after_two_seconds",
             "tampering_alarms_once_and_clears",
             "a_contact_whose_line_is_cut_tells_nothing_and_accuses_nobody",

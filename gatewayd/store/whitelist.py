@@ -15,7 +15,6 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -227,15 +226,6 @@ class WhitelistStore:
     def calendars(self) -> Mapping[str, HolidayCalendar]:
         """All of the revision. Raises WhitelistReadError."""
         return self._rules().calendars
-
-    def schedule(
-        self, schedule_id: ScheduleId
-    ) -> tuple[Schedule, Mapping[str, HolidayCalendar]] | None:
-        """One with the calendars; None where the list has no such, or can't be read."""
-        with suppress(WhitelistReadError):
-            found = self.schedules().get(schedule_id)
-            return None if found is None else (found, self.calendars())
-        return None
 
     def _rules(self) -> Rules:
         current = self._readable()

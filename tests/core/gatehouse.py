@@ -30,7 +30,7 @@ from gatewayd.domain.model import (
     ScheduleId,
 )
 from gatewayd.domain.modes import Orders, apply, effective
-from gatewayd.domain.ports import InputChanged
+from gatewayd.domain.ports import InputChanged, WhitelistReadError
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
 from gatewayd.fire import FireDesk, FireInput
 from gatewayd.hours import DoorHours
@@ -47,17 +47,20 @@ PANEL = FireInput(DeviceId("board-1"), 8, active_means_fire=False)
 
 
 class Lists:
-    """Implements hours.Schedules; `schedules` may be changed."""
+    """Implements hours.Schedules; what it has may be changed, or not be readable."""
 
     def __init__(self) -> None:
-        self.schedules: dict[ScheduleId, Schedule] = {ALWAYS.id: ALWAYS, WORKDAYS.id: WORKDAYS}
-        self.calendars: dict[str, HolidayCalendar] = {NATIONAL.id: NATIONAL}
+        self.have: dict[ScheduleId, Schedule] = {ALWAYS.id: ALWAYS, WORKDAYS.id: WORKDAYS}
+        self.holidays: dict[str, HolidayCalendar] = {NATIONAL.id: NATIONAL}
+        self.broken = False
 
-    def schedule(
-        self, schedule_id: ScheduleId
-    ) -> tuple[Schedule, Mapping[str, HolidayCalendar]] | None:
-        found = self.schedules.get(schedule_id)
-        return None if found is None else (found, self.calendars)
+    def schedules(self) -> Mapping[ScheduleId, Schedule]:
+        if self.broken:
+            raise WhitelistReadError("whitelist-7.db: disk I/O error")
+        return self.have
+
+    def calendars(self) -> Mapping[str, HolidayCalendar]:
+        return self.holidays
 
 
 class SilentBoard(FakeBoard):

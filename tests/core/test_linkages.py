@@ -81,9 +81,6 @@ class ListedHours:
     def calendars(self) -> Mapping[str, HolidayCalendar]:
         return {NATIONAL.id: NATIONAL}
 
-    def schedule(self, _schedule_id: ScheduleId) -> None:
-        """No door here has hours of its own."""
-
 
 class Box:
     """One door and a siren on one board, a journal on disk, and the linkages over them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -100,7 +100,6 @@ class Leaf:
     stale: set[AlarmKind] = field(default_factory=set)  # of before a restart
     unlocked_until_ns: int = -NS_PER_S * 100  # the last moment at which it was
     closed_ns: int = -NS_PER_S * 100
-    forced_before: bool = False  # the last opening was forced: its bounces are not forgiven
 
 
 class Gatehouse(RuleBasedStateMachine):
@@ -222,7 +221,7 @@ class Gatehouse(RuleBasedStateMachine):
     ) -> None:
         leaf = self.leaves[door]
         if isinstance(event, ContactChanged) and event.open is False:
-            leaf.closed_ns, leaf.forced_before = self.now_ns, before.phase is Phase.FORCED
+            leaf.closed_ns = self.now_ns
         if not (isinstance(event, ContactChanged) and event.open) or before.open:
             return
         seen_shut = before.last_seen_open is False and before.phase in {
@@ -304,10 +303,14 @@ class Gatehouse(RuleBasedStateMachine):
                 assert leaf.state.unlocked
             if leaf.state.phase is Phase.OPEN and leaf.state.mode not in FREE_MODES:
                 assert leaf.state.held_at_ns is not None
+            if leaf.state.mode in FREE_MODES:
+                assert leaf.state.phase in {Phase.UNLOCKED, Phase.OPEN}
+            if leaf.state.open and leaf.state.phase is not Phase.FORCED:
+                assert leaf.state.pending == ()  # they have passed
 
     @invariant()
     def a_door_is_in_the_mode_that_governs(self) -> None:
-        """A free mode may end a second late, as the desk looks; locking down is never late."""
+        """An end by time may be a second late, as the desk looks; an order given is never late."""
         for door, leaf in self.leaves.items():
             governs = self.governs(door).mode
             assert leaf.state.mode is governs or modes.over(
@@ -387,7 +390,6 @@ class Gatehouse(RuleBasedStateMachine):
         heeds = DOORS[door].exit_heeds_interlock
         blocked = heeds and blocked_by(door, self.interlocks, standing) is not None
         self.take(door, ExitPressed(blocked))
-        assert (self.waiting + self.journal)[-1] is not None
         assert ExitRequested(door) in (*self.waiting, *self.journal)
         leaf = self.leaves[door]
         if not blocked and leaf.works:
@@ -497,7 +499,9 @@ class Gatehouse(RuleBasedStateMachine):
         for event in self.journal:
             durable = modes.apply(durable, event)
         self.orders = durable
+        fires = [e for e in self.journal if isinstance(e, FireDetected | FireReset)]
         self.fire = FIRE in self.orders[OUTER]
+        assert self.fire is bool(fires and isinstance(fires[-1], FireDetected))
         for door, leaf in self.leaves.items():
             leaf.state = at_the_start(self.governs(door).mode)
             leaf.stale = set(leaf.alarms)
@@ -515,7 +519,6 @@ class Gatehouse(RuleBasedStateMachine):
             return
         self.wait(60.0)
         self.wait(1.0)
-        assert {self.open_passages.get(one) for one in self.open_passages} <= {None, *DOORS}
         for leaf in self.leaves.values():
             state = leaf.state
             assert state.pending == ()
@@ -536,9 +539,3 @@ TestGatehouse = Gatehouse.TestCase
 TestGatehouse.settings = settings(
     max_examples=max(1, STEPS // STEPS_EACH), stateful_step_count=STEPS_EACH, deadline=None
 )
-
-
-def test_the_doors_of_the_model_are_what_it_says_they_are() -> None:
-    assert DOORS[OUTER].escape
-    assert not DOORS[OUTER].exit_heeds_interlock
-    assert replace(DOORS[INNER], escape=True) != DOORS[INNER]
