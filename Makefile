@@ -23,6 +23,7 @@ setup-test:
 	@sh requirements/bootstrap.sh test
 	@sh requirements/debian.sh mosquitto ffmpeg chromium fonts
 
+# Most tests wait for ptys, brokers and clocks: two at a time, a file's together, fit in ten minutes.
 # The last two lines are the coverage to reach.
 .PHONY: test
 test: setup-test ## lint, types, import rules, all tests with their coverage
@@ -30,7 +31,7 @@ test: setup-test ## lint, types, import rules, all tests with their coverage
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports
-	$(VENV)/pytest --cov --cov-report= $(ARGS)
+	$(VENV)/pytest -n 2 --dist loadfile --cov --cov-report= $(ARGS)
 	$(VENV)/coverage report --fail-under=90
 	$(VENV)/coverage report --include='gatewayd/domain/*' --fail-under=100
 
