@@ -20,10 +20,11 @@ from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.linkage import Linkage, SwitchRelay
-from gatewayd.domain.model import AlarmKind, DeviceId, DoorId, Stamp
+from gatewayd.domain.model import AccessPointId, AlarmKind, DeviceId, DoorId, Stamp
 from gatewayd.domain.modes import Orders, effective
 from gatewayd.domain.ports import DriverContext, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
+from gatewayd.feedback import FeedbackDesk, SignPost
 from gatewayd.fire import FireDesk
 from gatewayd.hours import DoorHours
 from gatewayd.linkages import Linkages, Surroundings
@@ -38,6 +39,7 @@ from gatewayd.settings.bind import (
     domain_doors,
     domain_linkage,
     interlocks,
+    reader_signs,
 )
 from gatewayd.settings.load import LoadedSettings
 from gatewayd.settings.model import Settings
@@ -87,9 +89,10 @@ class Box:
     fire: FireDesk
     memory: SiteMemory
     taps: TapPath
+    feedback: FeedbackDesk
     site: Site
     pictures: LatePictures
-    built: Mapping[str, Any]  # readers, controllers and cameras by id
+    built: Mapping[str, Any]  # buses, readers, controllers and cameras by id
     outputs: Mapping[tuple[DeviceId, int], Output]  # relays that linkages switch
     linkages: Linkages
     nonce: str
@@ -118,10 +121,7 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
         directory / "whitelist", partial(_whitelist_alarm, alarms)
     )
     stack.callback(whitelist.close)
-    built = {
-        device: driver.build(loaded.options[device], DriverContext(device, clock))
-        for device, driver in loaded.drivers.items()
-    }
+    built = _build_devices(loaded, clock)
     kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
     devices = DeviceDesk(kinds, clock, recorder, alarms)
     orders = await journal.mode_orders()
@@ -132,20 +132,46 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     fire = FireDesk(
         fire_input(settings), escape_doors(settings), modes, journal, recorder, alarms
     )  # fmt: skip
+    feedback = FeedbackDesk(_sign_posts(loaded, built), modes.status)
+    doors.follow(feedback.door_changed)
     rulings = Rulings(site, whitelist, modes, memory, clock)
     taps = TapPath(
-        rulings, memory, journal, recorder, modes, pictures, alarms, clock, modes.first_person_came
+        rulings, memory, journal, recorder, modes, pictures, alarms, clock,
+        modes.first_person_came, feedback,
     )  # fmt: skip
     linkages = [domain_linkage(linkage) for linkage in settings.linkage]
     outputs = _build_outputs(linkages, built, clock)
     around = Surroundings(
         journal, recorder, clock, site.zone, whitelist, modes, outputs, alarms, pictures,
-        _names(settings),
+        feedback, _names(settings),
     )  # fmt: skip
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
-        memory, taps, site, pictures, built, outputs, Linkages(linkages, around), token_hex(16),
+        memory, taps, feedback, site, pictures, built, outputs, Linkages(linkages, around),
+        token_hex(16),
     )  # fmt: skip
+
+
+def _build_devices(loaded: LoadedSettings, clock: SystemClock) -> dict[str, Any]:
+    """Every device by its id; `loaded.drivers` has the buses first."""
+    built: dict[str, Any] = {}
+    for device, driver in loaded.drivers.items():
+        options = loaded.options[device]
+        bus = None if driver.bus is None else built[options.bus]
+        built[device] = driver.build(options, DriverContext(device, clock, bus))
+    return built
+
+
+def _sign_posts(loaded: LoadedSettings, built: Mapping[str, Any]) -> dict[AccessPointId, SignPost]:
+    """Every reader that has something to show things with."""
+    posts = {}
+    for reader in loaded.settings.reader:
+        if loaded.drivers[reader.id].signs:
+            own = reader_signs(reader)
+            posts[AccessPointId(reader.id)] = SignPost(
+                built[reader.id], DoorId(reader.door), own.signs, own.moments_s
+            )
+    return posts
 
 
 async def _open_memory(

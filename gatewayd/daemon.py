@@ -30,7 +30,7 @@ from gatewayd.services import services
 from gatewayd.settings.load import LoadedSettings
 from gatewayd.supervisor import feed_watchdog, notify, watchdog_interval_ns
 from gatewayd.tasks import running_tasks, supervised
-from gatewayd.wiring import ControllerSink, reader_sink
+from gatewayd.wiring import ControllerSink, bus_sink, reader_sink
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ async def serve(loaded: LoadedSettings, stop: asyncio.Event) -> None:
         _tell_hand_over(box)
         async with running_tasks(_controller_tasks(box)):
             async with running_tasks(_gate_tasks(box)):
+                box.feedback.show_all()
                 log.info("doors decide, whitelist revision %d", box.whitelist.revision)
                 await _serve_until(box, stop)
             # No task moves a door any more, and the boards still listen.
@@ -114,9 +115,12 @@ async def _serve_until(box: Box, stop: asyncio.Event) -> None:
 
 
 def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
-    """The boards, which outlive the doors' tasks: at the end they still take the last lock."""
+    """Boards and buses, which outlive the doors' tasks: at the end they take the last lock."""
     settings = box.loaded.settings
     tasks = {}
+    for bus in settings.bus:
+        run = partial(box.built[bus.id].run, bus_sink(DeviceId(bus.id), box.devices))
+        tasks[f"bus {bus.id}"] = supervised(box, bus.id, run)
     for board in settings.controller:
         doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
         sink = ControllerSink(DeviceId(board.id), doors, box.devices)

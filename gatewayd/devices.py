@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.events import DeviceOffline, DeviceOnline, InputMalformed
 from gatewayd.domain.model import NS_PER_S, AlarmKind, DeviceId
-from gatewayd.domain.ports import Clock
+from gatewayd.domain.ports import Clock, PowerChanged, SecurityFailed, TamperChanged
 from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class DeviceState:
     """`online` is None until the device has been heard of. `since_wall_ms` is for people."""
 
     device_id: DeviceId
-    kind: str  # reader, controller, camera
+    kind: str  # bus, reader, controller, camera
     online: bool | None = None
     detail: str = ""
     since_wall_ms: int = 0
@@ -60,12 +61,29 @@ class DeviceDesk:
             log.info("%s %s is online%s", self._states[device_id].kind, device_id, said)
             self._recorder.record(DeviceOnline(device_id, detail))
             self._alarms.signal(self._alarm_of(device_id), device_id, active=False)
+            if self._states[device_id].kind != "camera":
+                self._alarms.signal(AlarmKind.SECURE_CHANNEL, device_id, active=False)
 
     def offline(self, device_id: DeviceId, reason: str) -> None:
         if self._change(device_id, online=False, detail=reason):
             log.warning("%s %s is offline: %s", self._states[device_id].kind, device_id, reason)
             self._recorder.record(DeviceOffline(device_id, reason))
             self._alarms.signal(self._alarm_of(device_id), device_id, active=True, detail=reason)
+
+    def trouble(
+        self, device_id: DeviceId, event: TamperChanged | PowerChanged | SecurityFailed
+    ) -> None:
+        """What a device with its own supply, tamper switch or secure channel says of them."""
+        match event:
+            case TamperChanged(active):
+                self._alarms.signal(AlarmKind.TAMPER, device_id, active=active)
+            case PowerChanged(failed):
+                self._alarms.signal(AlarmKind.POWER_FAILED, device_id, active=failed)
+            case SecurityFailed(reason):
+                log.error("%s: %s", device_id, reason)
+                self._alarms.signal(AlarmKind.SECURE_CHANNEL, device_id, active=True, detail=reason)
+            case _ as never:
+                assert_never(never)
 
     def malformed(self, device_id: DeviceId, reason: str) -> None:
         """Count; the first of a minute is journaled at once with what was counted before it."""

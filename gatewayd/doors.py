@@ -120,6 +120,8 @@ class DoorTask:
         # What a door of an interlock asks and tells its neighbours; `DoorTasks` joins them.
         self.blocked_by: Callable[[], DoorId | None] = lambda: None
         self.tell_opened: Callable[[], None] = lambda: None
+        # Told after each step, whatever it changed; must return at once.
+        self.tell_step: Callable[[], None] = lambda: None
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(MAX_INBOX)
         self._beyond_cap: dict[object, rules.DoorInput] = {}
 
@@ -241,6 +243,7 @@ class DoorTask:
         self.state, effects = self._rules.step(self.state, event, now_ns, self.door)
         if self.state.open and not was_open:
             self.tell_opened()
+        self.tell_step()
         answers = []
         for effect in effects:
             match effect:
@@ -288,6 +291,11 @@ class DoorTasks:
         for door_id in self.interlocked:
             tasks[door_id].blocked_by = partial(self._blocked_by, door_id)
             tasks[door_id].tell_opened = partial(self._opened, door_id)
+
+    def follow(self, changed: Callable[[DoorId], None]) -> None:
+        """`changed` is told of each door after each of its steps; one follower for the box."""
+        for door_id, task in self.tasks.items():
+            task.tell_step = partial(changed, door_id)
 
     def _blocked_by(self, door_id: DoorId) -> DoorId | None:
         standing = {

@@ -1,8 +1,5 @@
 """Typing at readers with keys: `domain.keypad.step` with a clock and a way on. Owns what was typed
 and not yet presented; must not compare a PIN (`gatewayd.memory` does) nor decide.
-
-What the reader should show meanwhile is left out until readers with lights are driven: an entry
-that waits looks as an idle reader does.
 """
 
 from __future__ import annotations
@@ -38,12 +35,15 @@ class Keypads:
         needs: Callable[[AccessPointId, Presented], Needs],
         present: Callable[[Tap], None],
         code: Callable[[str], Credential | None],
+        waits_for_pin: Callable[[AccessPointId, bool], None] = lambda _point, _waits: None,
     ) -> None:
-        """`code` makes a credential of digits alone; None where the site has no key for that."""
+        """`code` makes a credential of digits alone; None where the site has no key for that.
+        `waits_for_pin` is told when a card begins or ceases to wait for its PIN."""
         self._clock = clock
         self._needs = needs
         self._present = present
         self._code = code
+        self._waits_for_pin = waits_for_pin
         self._pads = {
             point.id: _Pad(Layout(codes=point.verification in _CODES))
             for point in points.values()
@@ -66,7 +66,10 @@ class Keypads:
             self._step(point_id, pad, keypad.KeyPressed(pressed.key), pressed.stamp)
 
     def _step(self, point_id: AccessPointId, pad: _Pad, event: keypad.Input, stamp: Stamp) -> None:
+        waited = pad.entry.card is not None
         pad.entry, outputs = keypad.step(pad.entry, event, stamp.monotonic_ns, pad.layout)
+        if (waits := pad.entry.card is not None) is not waited:
+            self._waits_for_pin(point_id, waits)
         for output in outputs:
             match output:
                 case Present():

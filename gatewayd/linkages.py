@@ -33,6 +33,7 @@ from gatewayd.domain.linkage import (
     Hours,
     Linkage,
     OrderMode,
+    ShowSign,
     SwitchRelay,
     TakePicture,
     TellGuard,
@@ -41,6 +42,7 @@ from gatewayd.domain.linkage import (
 )
 from gatewayd.domain.model import (
     NS_PER_S,
+    AccessPointId,
     AlarmKind,
     DeviceId,
     DoorId,
@@ -61,6 +63,7 @@ from gatewayd.domain.ports import (
     WhitelistReadError,
 )
 from gatewayd.domain.schedule import Moment
+from gatewayd.domain.signs import Sign
 from gatewayd.outputs import Output
 
 log = logging.getLogger(__name__)
@@ -113,6 +116,12 @@ class ListedHours(Protocol):
     def calendars(self) -> Mapping[str, HolidayCalendar]: ...
 
 
+class Shows(Protocol):
+    """The readers' signs, as far as linkages need them."""
+
+    def show(self, point_id: AccessPointId, sign: Sign, for_s: float) -> None: ...
+
+
 class Keeps(Protocol):
     """The recorder, as far as linkages need it."""
 
@@ -132,6 +141,7 @@ class Surroundings:
     outputs: Mapping[tuple[DeviceId, int], Output]
     alarms: AlarmDesk
     pictures: Pictures
+    signs: Shows
     names: Mapping[str, str]
 
 
@@ -270,6 +280,9 @@ class Linkages:
             case TakePicture():
                 around.pictures.request(entry.seq, (action.camera_id,), entry.stamp)
                 return done
+            case ShowSign():
+                around.signs.show(action.access_point_id, action.sign, action.for_s)
+                return done
             case OrderMode():
                 until_ms = self._until_ms(action.for_s)
                 mode, door_id = action.mode, action.door_id
@@ -315,6 +328,8 @@ def _named(action: Action) -> tuple[str, str]:
             return "notice", "console"
         case TakePicture():
             return "picture", action.camera_id
+        case ShowSign():
+            return "reader", action.access_point_id
         case OrderMode():
             return "mode", f"{action.door_id} {action.mode.value}"
         case UnlockDoor():

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from gatewayd.domain.events import (
     AccessDenied,
@@ -48,6 +48,7 @@ from gatewayd.domain.ports import (
     Pictures,
     Presented,
 )
+from gatewayd.domain.signs import Indication
 from gatewayd.keypads import Keypads
 from gatewayd.memory import Keeps, Signals, SiteMemory
 from gatewayd.rulings import Ruling, Rulings, denied_event, granted_event, refused_event
@@ -55,6 +56,24 @@ from gatewayd.rulings import Ruling, Rulings, denied_event, granted_event, refus
 log = logging.getLogger(__name__)
 
 MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken or attacked
+
+
+class Shows(Protocol):
+    """The readers' lights and buzzers, as far as the path needs them; all return at once."""
+
+    def happened(self, point_id: AccessPointId, indication: Indication) -> None: ...
+
+    def waits_for_pin(self, point_id: AccessPointId, waits: bool) -> None: ...
+
+
+class _Dark:
+    """Implements `Shows` where no reader shows anything."""
+
+    def happened(self, point_id: AccessPointId, indication: Indication) -> None:
+        """Nothing to show it with."""
+
+    def waits_for_pin(self, point_id: AccessPointId, waits: bool) -> None:
+        """Nothing to show it with."""
 
 
 class TapPath:
@@ -72,6 +91,7 @@ class TapPath:
         alarms: Signals,
         clock: Clock,
         on_admitted: Callable[[DoorId, int], None] = lambda _door, _seq: None,
+        shows: Shows | None = None,
     ) -> None:
         """`on_admitted` is told the door and the seq of each grant that opened it."""
         points = rulings.site.access_points
@@ -83,7 +103,10 @@ class TapPath:
         self._pictures = pictures
         self._alarms = alarms
         self._on_admitted = on_admitted
-        self._keypads = Keypads(points, clock, rulings.needs, self._put, memory.code)
+        self._shows = shows = shows or _Dark()
+        self._keypads = Keypads(
+            points, clock, rulings.needs, self._put, memory.code, shows.waits_for_pin
+        )
         self._queues = {point: asyncio.Queue[Tap](MAX_WAITING_TAPS) for point in points}
         self._writes = asyncio.TaskGroup()
         self._flooded: set[AccessPointId] = set()
@@ -101,6 +124,7 @@ class TapPath:
         credential = self._journal.credential_ref(tap.credential)
         match ruling.decision:
             case Deny() as deny:
+                self._show_denial(deny, tap)
                 self._after_denial(deny, ruling, tap)
                 await self._deny(denied_event(deny, ruling, credential), ruling, tap)
             case Grant() as grant:
@@ -109,6 +133,19 @@ class TapPath:
                 await self._grant(event, ruling, tap)
             case _ as never:
                 assert_never(never)
+
+    # -------------------------------------------------------------------- what the reader shows
+
+    def _show_denial(self, deny: Deny, tap: Tap) -> None:
+        second = deny.reason is Reason.SECOND_PERSON_REQUIRED
+        shown = Indication.WAIT_FOR_SECOND if second else Indication.DENIED
+        self._shows.happened(tap.access_point_id, shown)
+
+    def _show_outcome(self, tap: Tap, outcome: Outcome) -> None:
+        """Green once the lock is open and not before. A grant under duress shows as any other."""
+        opened = outcome is Outcome.UNLOCKED
+        shown = Indication.GRANTED if opened else Indication.DENIED
+        self._shows.happened(tap.access_point_id, shown)
 
     # --------------------------------------------------- what a decision changes and whom it calls
 
@@ -155,10 +192,12 @@ class TapPath:
         if write.done() and isinstance(seq := write.result(), int):
             self._pictures.request(seq, point.camera_ids, tap.stamp)
             outcome = await self._unlock(event, ruling, seq)
+            self._show_outcome(tap, outcome)
             self._record_outcome(event, ruling, seq, outcome)
             self._on_time_again(door)
             return
         opened = await self._apply_fail_policy(event, ruling)
+        self._show_outcome(tap, opened)
         self._start(self._settle(write, event, ruling, tap, opened), f"late grant {point.id}")
 
     # ------------------------------------------------------- when the journal is late or fails

@@ -26,6 +26,7 @@ from gatewayd.domain.door_state import ArmUpReported, ObstructionChanged, Vehicl
 from gatewayd.domain.model import AccessPointId, DeviceId, DoorId
 from gatewayd.domain.ports import (
     Arriving,
+    BusEvent,
     ControllerEvent,
     DoorController,
     InputChanged,
@@ -33,8 +34,11 @@ from gatewayd.domain.ports import (
     Malformed,
     Offline,
     Online,
+    PowerChanged,
     Presented,
     ReaderEvent,
+    SecurityFailed,
+    TamperChanged,
 )
 from gatewayd.doors import ArmWiring, DoorTask, DoorWiring
 from gatewayd.fire import FireInput
@@ -56,6 +60,25 @@ def reader_sink(
                 taps.present(point_id, event)
             case KeyPressed():
                 taps.key(point_id, event)
+            case Malformed():
+                devices.malformed(device, event.reason)
+            case Online():
+                devices.online(device, event.detail)
+            case Offline():
+                devices.offline(device, event.reason)
+            case TamperChanged() | PowerChanged() | SecurityFailed():
+                devices.trouble(device, event)
+            case _ as never:
+                assert_never(never)
+
+    return emit
+
+
+def bus_sink(device: DeviceId, devices: DeviceDesk) -> Callable[[BusEvent], None]:
+    """Where a bus tells of its own line; its readers and controllers tell of themselves."""
+
+    def emit(event: BusEvent) -> None:
+        match event:
             case Malformed():
                 devices.malformed(device, event.reason)
             case Online():
@@ -139,6 +162,8 @@ class ControllerSink:
                 self.devices.offline(self.device_id, event.reason)
                 for door in self.doors:
                     door.post(ControllerLost())
+            case TamperChanged() | PowerChanged() | SecurityFailed():
+                self.devices.trouble(self.device_id, event)
             case _ as never:
                 assert_never(never)
 

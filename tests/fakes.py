@@ -17,6 +17,7 @@ from gatewayd.domain.events import (
 )
 from gatewayd.domain.model import (
     AccessLevel,
+    AccessPointId,
     AlarmKind,
     CameraId,
     Credential,
@@ -39,8 +40,10 @@ from gatewayd.domain.ports import (
     DoorStatus,
     Journal,
     JournalError,
+    ReaderEvent,
     WhitelistReadError,
 )
+from gatewayd.domain.signs import Indication, Sign
 
 
 class MemoryJournal:
@@ -261,3 +264,36 @@ async def running(*coroutines: object) -> AsyncIterator[None]:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+class FakeSignedReader:
+    """Implements `ports.SignedReader`: notes what it was told to show."""
+
+    def __init__(self) -> None:
+        self.resting: list[Sign] = []
+        self.flashes: list[tuple[Sign, float]] = []
+
+    async def run(self, emit: Callable[[ReaderEvent], None]) -> None:
+        """It sees nothing."""
+
+    def rest(self, sign: Sign) -> None:
+        self.resting.append(sign)
+
+    def flash(self, sign: Sign, for_s: float) -> None:
+        self.flashes.append((sign, for_s))
+
+
+class NotedSigns:
+    """Stands for the desk of the readers' signs, as the tap's path and linkages use it."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def happened(self, point_id: AccessPointId, indication: Indication) -> None:
+        self.told.append(indication)
+
+    def waits_for_pin(self, point_id: AccessPointId, waits: bool) -> None:
+        self.told.append(waits)
+
+    def show(self, point_id: AccessPointId, sign: Sign, for_s: float) -> None:
+        self.told.append((point_id, sign, for_s))

@@ -400,7 +400,7 @@ class StateView(View):
 class DeviceView(View):
     id: str
     name: str
-    kind: Literal["reader", "controller", "camera"]
+    kind: Literal["bus", "reader", "controller", "camera"]
     driver: str
     online: bool
     detail: str

@@ -31,6 +31,7 @@ from gatewayd.domain.events import (
     PictureStored,
 )
 from gatewayd.domain.model import (
+    AccessPointId,
     AlarmKind,
     CameraId,
     DeviceId,
@@ -42,6 +43,7 @@ from gatewayd.domain.model import (
     ScheduleId,
 )
 from gatewayd.domain.schedule import Moment, is_always, is_open
+from gatewayd.domain.signs import Sign
 
 # -------------------------------------------------------------------------------- actions
 
@@ -86,7 +88,16 @@ class UnlockDoor:
     unlock_s: float | None = None
 
 
-Action = SwitchRelay | TellGuard | TakePicture | OrderMode | UnlockDoor
+@dataclass(frozen=True, slots=True)
+class ShowSign:
+    """A reader's light, buzzer and display, for so many seconds."""
+
+    access_point_id: AccessPointId
+    sign: Sign
+    for_s: float
+
+
+Action = SwitchRelay | TellGuard | TakePicture | OrderMode | UnlockDoor | ShowSign
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +220,7 @@ def effects(linkage: Linkage) -> list[Effect]:
 
 def _effects(action: Action, linkage_id: str) -> list[Effect]:
     match action:
-        case SwitchRelay():  # what hangs on it is unknown, and no event tells of it
+        case SwitchRelay() | ShowSign():  # what hangs on a relay is unknown; no event tells of it
             return []
         case TellGuard():
             return _alarm_effects(linkage_id, (AlarmKind.NOTICE,))

@@ -591,6 +591,8 @@ class AlarmKind(StrEnum):
     LOCK_CONTRADICTS = "lock_contradicts"  # the lock's own contact says otherwise than was told
     TAMPER = "tamper"
     INPUT_FAULT = "input_fault"  # a supervised input is shorted or cut
+    POWER_FAILED = "power_failed"  # a device says that its supply has failed
+    SECURE_CHANNEL = "secure_channel"  # a device's secure channel was attacked or can't be made
     NOTICE = "notice"  # what a linkage of the settings tells the guard
 
 
@@ -626,5 +628,7 @@ ALARM_PRIORITY: dict[AlarmKind, Priority] = {
     AlarmKind.LOCK_CONTRADICTS: Priority.HIGH,
     AlarmKind.TAMPER: Priority.HIGH,
     AlarmKind.INPUT_FAULT: Priority.HIGH,
+    AlarmKind.POWER_FAILED: Priority.HIGH,
+    AlarmKind.SECURE_CHANNEL: Priority.CRITICAL,
     AlarmKind.NOTICE: Priority.LOW,
 }

@@ -29,6 +29,7 @@ from gatewayd.domain.model import (
     Snapshot,
     Stamp,
 )
+from gatewayd.domain.signs import Sign
 
 
 class DeviceError(OSError):
@@ -99,7 +100,39 @@ class Offline:
     reason: str
 
 
-ReaderEvent = Arriving | Presented | KeyPressed | Malformed | Online | Offline
+@dataclass(frozen=True, slots=True)
+class TamperChanged:
+    """The device's own tamper switch; told once after Online where it is active."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PowerChanged:
+    """The device's own word on its supply."""
+
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityFailed:
+    """The secure channel was attacked, or could not be made: nothing that came is believed, and
+    the device is out of service until Online. Told once, before Offline."""
+
+    reason: str
+
+
+ReaderEvent = (
+    Arriving
+    | Presented
+    | KeyPressed
+    | Malformed
+    | Online
+    | Offline
+    | TamperChanged
+    | PowerChanged
+    | SecurityFailed
+)
 
 
 class Reader(Protocol):
@@ -109,6 +142,34 @@ class Reader(Protocol):
     """
 
     async def run(self, emit: Callable[[ReaderEvent], None]) -> None: ...
+
+
+class SignedReader(Reader, Protocol):
+    """A reader with a light, a buzzer or a display: its driver says `signs=True`.
+
+    Both return at once, on the event loop's thread. A reader that is away is shown how things rest
+    once it is back; a moment that it missed is over.
+    """
+
+    def rest(self, sign: Sign) -> None:
+        """Show this until told otherwise."""
+
+    def flash(self, sign: Sign, for_s: float) -> None:
+        """Show this for so many seconds; then the resting sign is back by itself."""
+
+
+# ---------------------------------------------------------------------------------- buses
+
+
+BusEvent = Malformed | Online | Offline
+
+
+class Bus(Protocol):
+    """A line that several devices share: readers and controllers are built with it in their
+    context, and are spoken to while it runs."""
+
+    async def run(self, emit: Callable[[BusEvent], None]) -> None:
+        """Until cancelled; reopens its own line. Online and Offline are of the line itself."""
 
 
 # ------------------------------------------------------------------------ door controllers
@@ -128,7 +189,9 @@ class InputChanged:
     fault: Literal["", "short", "open"] = ""
 
 
-ControllerEvent = InputChanged | Malformed | Online | Offline
+ControllerEvent = (
+    InputChanged | Malformed | Online | Offline | TamperChanged | PowerChanged | SecurityFailed
+)
 
 
 class DoorController(Protocol):
@@ -362,6 +425,7 @@ class AlarmDesk(Protocol):
 
 
 class DriverKind(StrEnum):
+    BUS = "bus"
     READER = "reader"
     CONTROLLER = "controller"
     CAMERA = "camera"
@@ -369,10 +433,12 @@ class DriverKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What the core hands to a driver: its id, for messages, and the clock."""
+    """What the core hands to a driver: its id, for messages, the clock, and what its [[bus]] was
+    built as, where the driver is for devices on a bus."""
 
     device_id: str
     clock: Clock
+    bus: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +448,9 @@ class Driver:
     `options` is a pydantic model class (extra="forbid") for the driver's own keys in its table of
     the settings; its field descriptions become the reference and the editor's JSON Schema.
     `port_of` returns what no second driver may use, e.g. the serial path; None where any number
-    may share. `build` must not touch the device: `run` does.
+    may share. `build` must not touch the device: `run` does. `bus` is the driver of the [[bus]]
+    that the device must name in its option `bus`; `port_of` then tells its place on it. `signs`:
+    what `build` returns is a `SignedReader`.
     """
 
     kind: DriverKind
@@ -390,6 +458,8 @@ class Driver:
     options: type[Any]
     build: Callable[[Any, DriverContext], Any]
     port_of: Callable[[Any], str | None] = lambda _options: None
+    bus: str | None = None
+    signs: bool = False
 
 
 Registry = Mapping[str, Driver]

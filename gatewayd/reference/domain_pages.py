@@ -207,6 +207,14 @@ _ALARMS: dict[AlarmKind, tuple[str, str]] = {
         "A supervised input's wire is cut or shorted.",
         "Watch the door; call service.",
     ),
+    AlarmKind.POWER_FAILED: (
+        "A device says that its supply has failed.",
+        "Look after its power; it may soon be off.",
+    ),
+    AlarmKind.SECURE_CHANNEL: (
+        "A device's secure channel was attacked or can't be made; it is out of service.",
+        "Go there: someone may be at its wires. Then call service.",
+    ),
     AlarmKind.NOTICE: (
         "What a [[linkage]] of the settings tells the guard, in the installer's words.",
         "Do what it says.",

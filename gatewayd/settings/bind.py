@@ -5,6 +5,8 @@ Owns the translation. Must not check: `gatewayd.settings.load` has.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 from gatewayd.domain.interlock import Interlock, InterlockRule
@@ -12,6 +14,7 @@ from gatewayd.domain.linkage import (
     Action,
     Linkage,
     OrderMode,
+    ShowSign,
     SwitchRelay,
     TakePicture,
     TellGuard,
@@ -37,15 +40,20 @@ from gatewayd.domain.model import (
     ScheduleId,
     Verification,
 )
+from gatewayd.domain.signs import MOMENTS_S, SIGNS, Indication, Light, Sign, Tone
 from gatewayd.settings.model import (
     ActionSettings,
     DoorSettings,
     LinkageSettings,
     ModeAction,
+    MomentSettings,
     NoticeAction,
     PictureAction,
+    ReaderAction,
+    ReaderSettings,
     RelayAction,
     Settings,
+    SignSettings,
     UnlockAction,
 )
 
@@ -162,5 +170,32 @@ def _action(action: ActionSettings) -> Action:
             return OrderMode(DoorId(action.door), DoorMode(action.mode), action.for_s)
         case UnlockAction():
             return UnlockDoor(DoorId(action.door), action.for_s)
+        case ReaderAction():
+            return ShowSign(AccessPointId(action.reader), _sign(action), action.for_s)
         case _ as never:
             assert_never(never)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSigns:
+    """How one reader tells each indication, and for how long (seconds) those that are moments."""
+
+    signs: Mapping[Indication, Sign]
+    moments_s: Mapping[Indication, float]
+
+
+def reader_signs(reader: ReaderSettings) -> ReaderSigns:
+    """The settings' own signs over the usual ones."""
+    signs, moments_s = dict(SIGNS), dict(MOMENTS_S)
+    for indication in Indication:
+        own = None if reader.signs is None else getattr(reader.signs, indication.value)
+        if own is not None:
+            signs[indication] = _sign(own)
+        if isinstance(own, MomentSettings) and own.for_s is not None:
+            moments_s[indication] = own.for_s
+    return ReaderSigns(signs, moments_s)
+
+
+def _sign(settings: SignSettings | ReaderAction) -> Sign:
+    light = None if settings.light is None else Light(settings.light)
+    return Sign(light, settings.blinking, Tone(settings.tone), settings.text)

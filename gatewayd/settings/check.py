@@ -79,6 +79,28 @@ def refers(
         yield draft.source.problem((*entry.at, *(key or (table,))), what, hint)
 
 
+def _buses(draft: Draft) -> Iterator[Problem]:
+    """A device that shares a line names a [[bus]] of the right driver."""
+    buses = {entry.id: entry for entry in draft.of("bus")}
+    for entry in draft.of("reader", "controller"):
+        if entry.driver is None or entry.driver.bus is None:
+            continue
+        wanted = entry.raw.get("bus")
+        yield from refers(draft, entry, "bus", wanted)
+        bus = buses.get(wanted) if isinstance(wanted, str) else None
+        if bus is not None and bus.text("driver") != entry.driver.bus:
+            what = f"{wanted!r} is no bus of the driver {entry.driver.bus!r}"
+            hint = f"name a [[bus]] with driver = {entry.driver.bus!r}"
+            yield draft.source.problem((*entry.at, "bus"), what, hint)
+
+
+def _signs(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("reader"):
+        if "signs" in entry.raw and entry.driver is not None and not entry.driver.signs:
+            what = f"the driver {entry.driver.name!r} moves no light, buzzer or display"
+            yield draft.source.problem((*entry.at, "signs"), what, "remove it")
+
+
 def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
     named = {entry.text("door") for entry in draft.of("reader")}
     for entry in draft.of("door"):
@@ -271,6 +293,8 @@ def _place(draft: Draft, entry: Entry) -> str:
 _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _ids,
     _references,
+    _buses,
+    _signs,
     _doors_without_reader,
     _terminals,
     _terminals_on_the_board,

@@ -85,7 +85,7 @@ def _references(draft: Draft) -> Iterator[Problem]:
         if isinstance(state, dict):
             yield from refers(draft, entry, "door", state.get("door"), ("if_mode", "door"))
         for index, action in _actions(entry):
-            for table in ("door", "controller", "camera"):
+            for table in ("door", "controller", "camera", "reader"):
                 yield from refers(draft, entry, table, action.get(table), ("then", index, table))
 
 
@@ -118,6 +118,18 @@ def _relays(draft: Draft) -> Iterator[Problem]:
             if isinstance(count, int) and relay > count:
                 what = f"{board!r} has {count} relays, and this is {relay}"
                 hint = "set relays of the [[controller]] if the board has more"
+                yield draft.source.problem(at, what, hint)
+
+
+def _signs(draft: Draft) -> Iterator[Problem]:
+    """A reader that is to show something must have what to show it with."""
+    signed = {e.id: e.driver.signs for e in draft.of("reader") if e.driver is not None}
+    for entry in draft.of("linkage"):
+        for index, action in _actions(entry):
+            if action.get("do") == "reader" and not signed.get(action.get("reader"), True):
+                at = (*entry.at, "then", index, "reader")
+                what = f"the driver of {action['reader']!r} moves no light, buzzer or display"
+                hint = "wire a lamp or a buzzer to a relay, and use do = 'relay'"
                 yield draft.source.problem(at, what, hint)
 
 
@@ -156,6 +168,7 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _events,
     _references,
     _relays,
+    _signs,
     _lockdowns,
     _loops,
 )

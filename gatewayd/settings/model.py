@@ -270,6 +270,60 @@ class DeviceTable(Table):
         return ((key, value) for key, value in super().__repr_args__() if key in own)
 
 
+class BusSettings(DeviceTable):
+    """A line that several devices share; readers and controllers name it as their `bus`. Other
+    keys are the driver's."""
+
+    id: Id = Field(description="The bus's id, unique among all ids of this file.")
+    driver: str = Field(description="A bus driver's name, e.g. 'osdp'.")
+
+
+LightName = Literal["off", "red", "green", "amber", "blue"]
+ToneName = Literal["silent", "short", "long", "twice", "thrice", "repeated"]
+
+
+class SignSettings(Table):
+    """What a reader shows and sounds."""
+
+    light: LightName | None = Field(default=None, description="Left out: the light stays as it is.")
+    blinking: bool = Field(default=False, description="The light blinks.")
+    tone: ToneName = Field(default="silent", description="The buzzer.")
+    text: str = Field(
+        default="",
+        max_length=32,
+        description="For a reader with a display, in its own letters.",
+    )
+
+
+class MomentSettings(SignSettings):
+    """A sign that goes by itself."""
+
+    for_s: float | None = Field(
+        default=None, gt=0, le=60, description="So long; left out: 2 to 5 s, as the page says."
+    )
+
+
+class SignsSettings(Table):
+    """How a reader tells what; what is left out is told as docs/guide/readers.md says. Only for
+    readers with a light, a buzzer or a display of their own. Duress looks like a grant."""
+
+    idle: SignSettings | None = Field(default=None, description="The door is locked.")
+    unlocked: SignSettings | None = Field(default=None, description="The door is free.")
+    granted: MomentSettings | None = Field(default=None, description="Access was granted.")
+    denied: MomentSettings | None = Field(default=None, description="Access was denied.")
+    wait_for_pin: SignSettings | None = Field(default=None, description="Now the PIN.")
+    wait_for_second: MomentSettings | None = Field(
+        default=None, description="Now the second person."
+    )
+    held_pre_alarm: SignSettings | None = Field(
+        default=None, description="The door has been open for pre_alarm_s, until it is shut."
+    )
+    lockdown: SignSettings | None = Field(default=None, description="The door is locked down.")
+    install: SignSettings | None = Field(
+        default=None, description="The reader's key may be set now."
+    )
+
+
 class ReaderSettings(DeviceTable):
     """A reader at a door: with its direction it is an access point. Other keys are the driver's."""
 
@@ -294,6 +348,9 @@ class ReaderSettings(DeviceTable):
         default=False,
         description="At a barrier's lane: permits (paid until) count, and where the barrier has a "
         "presence_input a vehicle must stand there.",
+    )
+    signs: SignsSettings | None = Field(
+        default=None, description="How the reader's light, buzzer and display tell what happens."
     )
 
 
@@ -391,8 +448,20 @@ class UnlockAction(Table):
     )
 
 
+class ReaderAction(Table):
+    """A reader's light, buzzer or display, for a while."""
+
+    do: Literal["reader"]
+    reader: Id = Field(description="The id of a [[reader]] whose driver has signs.")
+    light: LightName | None = Field(default=None, description="Left out: the light stays as it is.")
+    blinking: bool = Field(default=False, description="The light blinks.")
+    tone: ToneName = Field(default="silent", description="The buzzer.")
+    text: str = Field(default="", max_length=32, description="For a reader with a display.")
+    for_s: float = Field(gt=0, le=600, description="Then all is as before.")
+
+
 ActionSettings = Annotated[
-    RelayAction | NoticeAction | PictureAction | ModeAction | UnlockAction,
+    RelayAction | NoticeAction | PictureAction | ModeAction | UnlockAction | ReaderAction,
     Field(discriminator="do"),
 ]
 
@@ -433,8 +502,7 @@ class LinkageSettings(Table):
         strict=False,
         min_length=1,
         max_length=8,
-        description="What is done, in this order. A reader's light, buzzer or text is not yet "
-        "among it.",
+        description="What is done, in this order.",
     )
 
 
@@ -499,6 +567,7 @@ class Settings(Table):
     storage: StorageSettings
     area: tuple[AreaSettings, ...] = Field(default=(), strict=False)
     door: tuple[DoorSettings, ...] = Field(default=(), strict=False)
+    bus: tuple[BusSettings, ...] = Field(default=(), strict=False)
     reader: tuple[ReaderSettings, ...] = Field(default=(), strict=False)
     controller: tuple[ControllerSettings, ...] = Field(default=(), strict=False)
     camera: tuple[CameraSettings, ...] = Field(default=(), strict=False)

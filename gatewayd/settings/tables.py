@@ -27,7 +27,8 @@ from gatewayd.settings.source import Source
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-DEVICE_TABLES = {
+DEVICE_TABLES = {  # in the order in which they are built: devices on a bus after it
+    "bus": DriverKind.BUS,
     "reader": DriverKind.READER,
     "controller": DriverKind.CONTROLLER,
     "camera": DriverKind.CAMERA,

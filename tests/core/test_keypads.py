@@ -24,6 +24,7 @@ class Reader:
     def __init__(self, verification: Verification, key: bytes | None = KEY) -> None:
         self.clock = ManualClock()
         self.taps: list[Tap] = []
+        self.waits: list[bool] = []
         self.needs = Needs.PIN
         point = replace(GATE_IN, verification=verification)
 
@@ -31,8 +32,10 @@ class Reader:
             return None if key is None else access_code(key, digits)
 
         self.keypads = Keypads(
-            {point.id: point}, self.clock, lambda _point, _shown: self.needs, self.taps.append, code
-        )
+            {point.id: point}, self.clock, lambda _point, _shown: self.needs,
+            self.taps.append, code,
+            lambda _point, waits: self.waits.append(waits),
+        )  # fmt: skip
 
     def card(self) -> bool:
         return self.keypads.card(GATE_IN.id, Presented(CARD, self.clock.now()))
@@ -60,6 +63,21 @@ def test_card_and_pin_come_together_and_the_tap_is_of_the_last_key() -> None:
     reader.type("1234#")
     assert reader.shown == [(CARD, "1234")]
     assert reader.taps[0].stamp == reader.clock.now()
+
+
+async def test_the_reader_is_told_while_a_card_waits_for_its_pin() -> None:
+    reader = Reader(Verification.CARD_AND_PIN)
+    async with running(reader.keypads.run()):
+        reader.card()
+        reader.card()
+        assert reader.waits == [True]
+        reader.type("12")
+        assert reader.waits == [True]
+        reader.type("34#")
+        assert reader.waits == [True, False]
+        reader.card()
+        await reader.clock.advance(60)
+        assert reader.waits == [True, False, True, False]
 
 
 def test_a_card_that_needs_none_now_is_decided_at_once() -> None:

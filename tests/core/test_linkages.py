@@ -32,12 +32,14 @@ from gatewayd.domain.linkage import (
     Action,
     Linkage,
     OrderMode,
+    ShowSign,
     SwitchRelay,
     TakePicture,
     TellGuard,
     UnlockDoor,
 )
 from gatewayd.domain.model import (
+    AccessPointId,
     AlarmKind,
     CameraId,
     DeviceId,
@@ -49,6 +51,7 @@ from gatewayd.domain.model import (
     Stamp,
 )
 from gatewayd.domain.ports import JournalEntry, JournalError, WhitelistReadError
+from gatewayd.domain.signs import Light, Sign, Tone
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
 from gatewayd.hours import DoorHours
 from gatewayd.linkages import MAX_A_MINUTE, Linkages, Surroundings
@@ -58,7 +61,7 @@ from gatewayd.recorder import Recorder
 from gatewayd.store.journal import JournalStore
 from tests.clock import ManualClock
 from tests.domain.world import ALWAYS, GATE, NATIONAL, SHANGHAI, WORKDAYS
-from tests.fakes import FakeBoard, NotedPictures, running
+from tests.fakes import FakeBoard, NotedPictures, NotedSigns, running
 from tests.store.samples import SECRET
 
 BOARD = DeviceId("board-1")
@@ -88,6 +91,7 @@ class Box:
     def __init__(self, journal: JournalStore, clock: ManualClock, *links: Linkage) -> None:
         self.journal, self.clock = journal, clock
         self.board, self.pictures, self.hours = FakeBoard(), NotedPictures(), ListedHours()
+        self.signs = NotedSigns()
         self.recorder = Recorder(journal, clock, lambda _bad, _why: None)
         self.alarms = AlarmDesk(journal, self.recorder, clock)
         wiring = DoorWiring(self.board, 1, 1, 2, False, True)
@@ -99,7 +103,8 @@ class Box:
         self.siren = Output(self.board, 4, clock)
         around = Surroundings(
             journal, self.recorder, clock, SHANGHAI, self.hours, self.doors,
-            {(BOARD, 4): self.siren}, self.alarms, self.pictures, {"gate-in": "东门进"},
+            {(BOARD, 4): self.siren}, self.alarms, self.pictures, self.signs,
+            {"gate-in": "东门进"},
         )  # fmt: skip
         self.linkages = Linkages(links, around)
 
@@ -183,6 +188,16 @@ async def test_a_forced_door_sounds_the_siren_for_its_time_and_keeps_a_picture(
         assert (fired.for_seq, entry.stamp, cameras) == (for_seq, at, ("cam-gate",))
         await gate.clock.advance(5)
         assert not gate.board.relays[4]
+
+
+async def test_a_reader_shows_what_the_linkage_says(tmp_path: Path) -> None:
+    sign = Sign(Light.BLUE, blinking=True, tone=Tone.LONG, text="SORRY")
+    held = link("alarm.raised", ShowSign(AccessPointId("gate-in"), sign, 8), about=GATE.id)
+    async with box(tmp_path, held) as gate:
+        gate.door.post(ContactChanged(True))
+        [done] = await gate.until(LinkageDone)
+        assert done.results == (LinkedResult("reader", "gate-in", ActionResult.DONE),)
+        assert gate.signs.told == [("gate-in", sign, 8)]
 
 
 async def test_what_will_be_done_is_durable_before_the_door_moves(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gatewayd.domain.model import (
     Door,
     DoorId,
     DoorMode,
+    FailPolicy,
     LevelId,
     Passage,
     Person,
@@ -32,6 +33,7 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.pin import access_code, person_pin
 from gatewayd.domain.ports import KeyPressed, Presented
+from gatewayd.domain.signs import Indication
 from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
 from gatewayd.rulings import Rulings, Site
@@ -43,6 +45,7 @@ from tests.fakes import (
     MemoryJournal,
     NotedPictures,
     NotedSignals,
+    NotedSigns,
     OneCardList,
     running,
 )
@@ -78,6 +81,7 @@ class Gate:
     signals: NotedSignals
     people: TwoCardList
     admitted: list[tuple[DoorId, int]]
+    signs: NotedSigns
 
     async def tap(self, shown: Credential = CARD) -> AccessGranted | AccessDenied:
         await self.path.handle(Tap(GATE_IN.id, shown, self.clock.now()))
@@ -92,7 +96,7 @@ class Gate:
 async def gate(
     known: Snapshot | None = None, door: Door = GATE, point: AccessPoint = GATE_IN
 ) -> AsyncIterator[Gate]:
-    clock, signals = ManualClock(), NotedSignals()
+    clock, signals, signs = ManualClock(), NotedSignals(), NotedSigns()
     journal = MemoryJournal(clock)
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     doors, people = FakeDoors(door.id), TwoCardList(known or snapshot())
@@ -104,9 +108,10 @@ async def gate(
         Rulings(site, people, doors, memory, clock),
         memory, journal, recorder, doors, NotedPictures(), signals, clock,
         lambda door_id, seq: admitted.append((door_id, seq)),
+        signs,
     )  # fmt: skip
     async with running(path.run(), recorder.run()):
-        yield Gate(path, memory, clock, journal, doors, signals, people, admitted)
+        yield Gate(path, memory, clock, journal, doors, signals, people, admitted, signs)
 
 
 # -------------------------------------------------------------------------- who is alarmed of
@@ -214,6 +219,48 @@ async def test_people_who_need_longer_have_it_and_the_passage_is_handed_to_the_d
         assert here.doors.passages == [
             (Passage(WANG.id, GATE_IN.id, 1, GATE_IN.direction), GATE.extended_s - GATE.unlock_s)
         ]
+
+
+# ---------------------------------------------------------------------- what the reader shows
+
+
+async def test_green_comes_with_the_open_lock_and_red_with_the_denial() -> None:
+    async with gate() as here:
+        await here.tap()
+        await here.tap(card(0x3FFFFFF, 26))
+        assert here.signs.told == [Indication.GRANTED, Indication.DENIED]
+
+
+async def test_a_door_that_does_not_open_shows_no_green() -> None:
+    async with gate() as here:
+        here.doors.outcome = Outcome.FAILED
+        await here.tap()
+        assert here.signs.told == [Indication.DENIED]
+
+
+async def test_duress_looks_like_any_grant() -> None:
+    async with gate(snapshot(credential_record=record(duress=True))) as here:
+        await here.tap()
+        assert here.signs.told == [Indication.GRANTED]
+
+
+async def test_the_first_of_two_people_is_asked_for_the_second() -> None:
+    async with gate(door=replace(GATE, two_person_s=20)) as here:
+        await here.tap()
+        await here.tap(LI_CARD)
+        assert here.signs.told == [Indication.WAIT_FOR_SECOND, Indication.GRANTED]
+
+
+async def test_a_late_disk_shows_what_the_fail_policy_did() -> None:
+    for policy, shown in (
+        (FailPolicy.SECURE, Indication.DENIED),
+        (FailPolicy.OPEN, Indication.GRANTED),
+    ):
+        async with gate(door=replace(GATE, commit_deadline_ms=10, fail_policy=policy)) as here:
+            here.journal.hold()
+            await here.path.handle(Tap(GATE_IN.id, CARD, here.clock.now()))
+            here.journal.release()
+            assert here.signs.told == [shown]
 
 
 # -------------------------------------------------------------------------------------- PINs

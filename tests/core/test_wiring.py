@@ -19,7 +19,8 @@ from gatewayd.domain.door import (
     LockReported,
     TamperReported,
 )
-from gatewayd.domain.model import AccessPointId, DeviceId
+from gatewayd.domain.events import AlarmCleared, AlarmRaised
+from gatewayd.domain.model import AccessPointId, AlarmKind, DeviceId
 from gatewayd.domain.ports import (
     Arriving,
     InputChanged,
@@ -27,7 +28,10 @@ from gatewayd.domain.ports import (
     Malformed,
     Offline,
     Online,
+    PowerChanged,
     Presented,
+    SecurityFailed,
+    TamperChanged,
 )
 from gatewayd.doors import DoorTask, DoorWiring
 from gatewayd.fire import FireInput
@@ -35,6 +39,7 @@ from gatewayd.recorder import Recorder
 from gatewayd.settings.model import Settings
 from gatewayd.wiring import (
     ControllerSink,
+    bus_sink,
     door_wiring,
     escape_doors,
     fire_input,
@@ -42,9 +47,10 @@ from gatewayd.wiring import (
 )
 from tests.clock import ManualClock
 from tests.domain.world import CARD, GATE
-from tests.fakes import FakeBoard, MemoryJournal
+from tests.fakes import FakeBoard, MemoryJournal, running
 
 BOARD = DeviceId("board-1")
+Trouble = TamperChanged | PowerChanged | SecurityFailed
 
 
 class Posted:
@@ -68,7 +74,9 @@ def desk() -> DeviceDesk:
     clock = ManualClock()
     recorder = Recorder(MemoryJournal(clock), clock, lambda _failing, _why: None)
     alarms = AlarmDesk(MemoryJournal(clock), recorder, clock)
-    devices = [(DeviceId("gate-in"), "reader"), (BOARD, "controller")]
+    devices = [
+        (DeviceId("gate-in"), "reader"), (BOARD, "controller"), (DeviceId("bus-1"), "bus"),
+    ]  # fmt: skip
     return DeviceDesk(devices, clock, recorder, alarms)
 
 
@@ -97,6 +105,50 @@ def test_a_reader_presents_and_tells_its_own_state(desk: DeviceDesk) -> None:
     state = desk.states()[0]
     assert (state.online, state.malformed, state.detail) == (False, 1, "unplugged")
     assert board.expecting == 0
+
+
+def test_a_bus_tells_of_its_own_line(desk: DeviceDesk) -> None:
+    emit = bus_sink(DeviceId("bus-1"), desk)
+    for event in (Online("9600 8N1"), Malformed("CRC"), Offline("unplugged")):
+        emit(event)
+    state = desk.states()[2]
+    assert (state.kind, state.online, state.malformed, state.detail) == (
+        "bus",
+        False,
+        1,
+        "unplugged",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "well", "kind"),
+    [
+        (TamperChanged(True), TamperChanged(False), AlarmKind.TAMPER),
+        (PowerChanged(True), PowerChanged(False), AlarmKind.POWER_FAILED),
+        (SecurityFailed("a wrong MAC"), Online(), AlarmKind.SECURE_CHANNEL),
+    ],
+)
+async def test_what_a_device_says_of_itself_is_an_alarm_until_it_is_well(
+    wrong: Trouble, well: Trouble | Online, kind: AlarmKind
+) -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    recorder = Recorder(journal, clock, lambda _failing, _why: None)
+    alarms = AlarmDesk(journal, recorder, clock)
+    desk = DeviceDesk(
+        [(DeviceId("gate-in"), "reader"), (BOARD, "controller")], clock, recorder, alarms
+    )
+    reader = reader_sink(AccessPointId("gate-in"), Posted(), desk, FakeBoard())  # type: ignore[arg-type]  # notes only
+    board = ControllerSink(BOARD, [], desk)
+    async with running(recorder.run(), alarms.run()):
+        for event, kept in ((wrong, AlarmRaised), (well, AlarmCleared)):
+            reader(event)
+            board(event)
+            alarmed = await journal.until(kept, 2)
+            assert {(e.about, e.alarm) for e in alarmed if isinstance(e, kept)} == {
+                ("gate-in", kind),
+                (BOARD, kind),
+            }
 
 
 def test_the_first_bytes_at_a_reader_keep_its_doors_line_free(desk: DeviceDesk) -> None:

@@ -91,6 +91,17 @@ class RelayOptions(BaseModel):
     relays: int = 8
 
 
+class BusOptions(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    port: str
+
+
+class SharedOptions(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    bus: str
+    address: int
+
+
 class VideoOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     url: str
@@ -113,10 +124,28 @@ REGISTRY: Registry = {
 }
 
 
+# Drivers for a line that several devices share, for the tests that are about one.
+WITH_BUSES: Registry = {
+    **REGISTRY,
+    "shared-line": Driver(DriverKind.BUS, "shared-line", BusOptions, _no_device),
+    "other-line": Driver(DriverKind.BUS, "other-line", BusOptions, _no_device),
+    "lit": Driver(
+        DriverKind.READER,
+        "lit",
+        SharedOptions,
+        _no_device,
+        lambda o: f"{o.bus} address {o.address}",
+        bus="shared-line",
+        signs=True,
+    ),
+}
+
+
 class SiteFile:
     """A settings file that a test edits and then asks what is wrong with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, registry: Registry = REGISTRY) -> None:
+        self.registry = registry
         self.path = folder / "gatewayd.toml"
         self.path.write_text(SITE)
 
@@ -133,11 +162,11 @@ class SiteFile:
 
     def problems(self, *overrides: str) -> list[str]:
         """What is wrong, each as it is shown, with the folder cut off."""
-        found = check_settings(self.path, REGISTRY, overrides)
+        found = check_settings(self.path, self.registry, overrides)
         return [str(problem).replace(f"{self.path.parent}/", "") for problem in found]
 
     def load(self, *overrides: str) -> LoadedSettings:
-        return load_settings(self.path, REGISTRY, overrides)
+        return load_settings(self.path, self.registry, overrides)
 
 
 @pytest.fixture

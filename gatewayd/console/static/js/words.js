@@ -146,6 +146,8 @@ export const ALARM_DETAIL = {
   door_failed: "technical",
   device_offline: "technical",
   camera_offline: "technical",
+  power_failed: "technical",
+  secure_channel: "technical",
   journal_late: "none",
   journal_failed: "technical",
   storage_low: "technical",

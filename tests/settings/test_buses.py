@@ -1,0 +1,108 @@
+"""Lines that several devices share, and what readers with lights are told to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gatewayd.domain.linkage import ShowSign
+from gatewayd.domain.signs import MOMENTS_S, SIGNS, Indication, Light, Sign, Tone
+from gatewayd.settings.bind import domain_linkage, reader_signs
+from tests.settings.conftest import WITH_BUSES, SiteFile
+
+BUS = """
+[[bus]]
+id = "bus-1"
+driver = "shared-line"
+port = "/dev/ttyBUS"
+[[bus]]
+id = "bus-2"
+driver = "other-line"
+port = "/dev/ttyBUS2"
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SiteFile:
+    return SiteFile(tmp_path, WITH_BUSES)
+
+
+def reader(name: str, bus: str, address: int, more: str = "") -> str:
+    return f"""
+[[reader]]
+id = "{name}"
+name = "In"
+driver = "lit"
+door = "main-gate"
+bus = "{bus}"
+address = {address}
+{more}
+"""
+
+
+def test_readers_share_a_bus_by_their_addresses(site: SiteFile) -> None:
+    site.append(BUS + reader("lit-1", "bus-1", 0) + reader("lit-2", "bus-1", 1))
+    assert site.problems() == []
+    loaded = site.load()
+    assert next(iter(loaded.drivers)) == "bus-1"  # built before what hangs on it
+    assert loaded.options["lit-2"].address == 1
+
+
+def test_two_readers_at_one_address_are_told(site: SiteFile) -> None:
+    site.append(BUS + reader("lit-1", "bus-1", 3) + reader("lit-2", "bus-1", 3))
+    [problem] = site.problems()
+    assert "the port bus-1 address 3 is taken by [[reader]] lit-1" in problem
+
+
+@pytest.mark.parametrize(
+    ("bus", "told"),
+    [
+        ("bus-9", "there is no [[bus]] with the id 'bus-9'"),
+        ("bus-2", "'bus-2' is no bus of the driver 'shared-line'"),
+    ],
+)
+def test_a_bus_that_can_not_be_is_told(site: SiteFile, bus: str, told: str) -> None:
+    site.append(BUS + reader("lit-1", bus, 0))
+    [problem] = site.problems()
+    assert "reader.lit-1.bus: " in problem
+    assert told in problem
+
+
+def test_signs_of_the_settings_lie_over_the_usual_ones(site: SiteFile) -> None:
+    own = """[reader.signs]
+granted = { light = "blue", tone = "long", text = "HELLO", for_s = 7 }
+denied = { text = "NO" }
+lockdown = { light = "off" }
+"""
+    site.append(BUS + reader("lit-1", "bus-1", 0, own))
+    assert site.problems() == []
+    found = reader_signs(next(r for r in site.load().settings.reader if r.id == "lit-1"))
+    assert found.signs[Indication.GRANTED] == Sign(Light.BLUE, tone=Tone.LONG, text="HELLO")
+    assert found.signs[Indication.DENIED] == Sign(text="NO")
+    assert found.signs[Indication.LOCKDOWN] == Sign(Light.OFF)
+    assert found.signs[Indication.IDLE] == SIGNS[Indication.IDLE]
+    assert dict(found.moments_s) == {**MOMENTS_S, Indication.GRANTED: 7}
+
+
+def test_a_reader_without_lights_can_be_told_to_show_nothing(site: SiteFile) -> None:
+    site.replace('driver = "tags"', 'driver = "tags"\nsigns = { granted = { light = "blue" } }')
+    [problem] = site.problems()
+    assert "the driver 'tags' moves no light, buzzer or display" in problem
+
+
+def test_a_linkage_shows_a_sign_at_a_reader_that_has_lights(site: SiteFile) -> None:
+    linkage = """
+[[linkage]]
+id = "say-sorry"
+when = "door.opened"
+then = [{ do = "reader", reader = "NAME", light = "blue", blinking = true, for_s = 4 }]
+"""
+    site.append(BUS + reader("lit-1", "bus-1", 0) + linkage.replace("NAME", "lit-1"))
+    assert site.problems() == []
+    [wanted] = [domain_linkage(each) for each in site.load().settings.linkage]
+    assert wanted.then == (ShowSign("lit-1", Sign(Light.BLUE, blinking=True), 4),)  # type: ignore[arg-type]  # an id
+    site.replace('reader = "lit-1"', 'reader = "main-gate-in"')
+    [problem] = site.problems()
+    assert "linkage.say-sorry.then[0].reader" in problem
+    assert "moves no light, buzzer or display" in problem
