@@ -35,7 +35,7 @@ def settings_schema(registry: Registry) -> dict[str, Any]:
         schema["properties"][table] = {
             "description": _first_line(model),
             "type": "array",
-            "items": {"oneOf": shapes},
+            "items": {"oneOf": shapes} if shapes else False,
         }
     title = {"$schema": _DIALECT, "title": "gatewayd.toml"}
     return {**title, **_tidy(schema), "$defs": _tidy(definitions)}

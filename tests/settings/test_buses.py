@@ -104,5 +104,5 @@ then = [{ do = "reader", reader = "NAME", light = "blue", blinking = true, for_s
     assert wanted.then == (ShowSign("lit-1", Sign(Light.BLUE, blinking=True), 4),)  # type: ignore[arg-type]  # an id
     site.replace('reader = "lit-1"', 'reader = "main-gate-in"')
     [problem] = site.problems()
-    assert "linkage.say-sorry.then[0].reader" in problem
+    assert "linkage.say-sorry.then[1].reader" in problem
     assert "moves no light, buzzer or display" in problem

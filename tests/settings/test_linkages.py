@@ -150,14 +150,13 @@ def test_a_linkage_becomes_what_the_rules_see(site: SiteFile) -> None:
         (
             'do = "relay"',
             'do = "realy"',
-            "8: linkage.night.then[1].do: must be one of 'mode', 'notice', 'picture', 'relay', "
-            "'unlock', is 'realy' (did you mean 'relay'?)",
+            "8: linkage.night.then[1].do: must be one of 'mode', 'notice', 'picture', 'reader', "
+            "'relay', 'unlock', is 'realy' (did you mean 'relay'?)",
         ),
         (
             'do = "notice", ',
             "",
-            "9: linkage.night.then[2]: has no key 'do' (What is done, in this order. A reader's "
-            "light, buzzer or text is not yet among it.)",
+            "9: linkage.night.then[2]: has no key 'do' (What is done, in this order.)",
         ),
         (
             'camera = "gate-cam" }',

@@ -40,8 +40,8 @@ def test_a_right_file_has_no_problems(site: SiteFile) -> None:
                 "gatewayd.toml:1: storage: the table [storage] is missing "
                 "(Where the box keeps its files, and how much.)",
                 "gatewayd.toml:6: stroage: is not a table of the settings (did you mean 'storage'? "
-                "known: 'alarms', 'area', 'camera', 'console', 'controller', 'door', 'fire', "
-                "'interlock', 'link', 'linkage', 'reader', 'site', 'storage')",
+                "known: 'alarms', 'area', 'bus', 'camera', 'console', 'controller', 'door', "
+                "'fire', 'interlock', 'link', 'linkage', 'reader', 'site', 'storage')",
             ],
         ),
         (
