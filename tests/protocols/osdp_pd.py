@@ -117,6 +117,7 @@ class Reader:
     commands: list[tuple[int, bytes]] = field(default_factory=list)  # as it understood them
 
     naks: dict[int, bytes] = field(default_factory=dict)  # command: data of a NAK in clear
+    replies: dict[int, tuple[int, bytes]] = field(default_factory=dict)  # command: its reply
     in_clear: dict[int, tuple[int, bytes]] = field(default_factory=dict)  # command: reply in clear
     key_byte: int | None = None
     status: int = 1
@@ -124,6 +125,7 @@ class Reader:
     wrong_initial_mac: bool = False
     wrong_mac: bool = False
     plain_data: bool = False  # SCS_16 where SCS_18 is usual
+    spoilt_encryption: bool = False  # genuine, yet not of whole blocks
 
     _random_a: bytes = b""
     _keys: Keys | None = None
@@ -166,6 +168,8 @@ class Reader:
         return self._clear(control, b"", *self._reply(code))
 
     def _reply(self, code: int) -> tuple[int, bytes]:
+        if code in self.replies:
+            return self.replies[code]
         if code == 0x61:
             return 0x45, PDID
         if code == 0x62:
@@ -226,6 +230,7 @@ class Reader:
         encrypted = bool(data) and not self.plain_data
         if encrypted:
             data = reckon_encrypted(keys, self._mac_in, data)
+            data = data[:-1] if self.spoilt_encryption else data
         body = (b"\x02\x18" if encrypted else b"\x02\x16") + bytes([code]) + data
         begin = inverted(self._mac_in) if self.wrong_mac else self._mac_in
         frame, self._mac_out = reckon_frame(self.address | 0x80, control, body, keys, begin)

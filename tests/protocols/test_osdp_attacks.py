@@ -8,7 +8,14 @@ from drivers.protocols.osdp.frame import Frame, FrameDecoder, encode_frame
 from drivers.protocols.osdp.outcome import Attack, AttackKind, Ignored, Opened, Outcome, Progress
 from drivers.protocols.osdp.session import Session, State
 from tests.protocols.osdp_pd import KEY, Reader, reckon_frame
-from tests.protocols.test_osdp_session import NEW_KEY, a_session, frame_of, opened, talk
+from tests.protocols.test_osdp_session import (
+    NEW_KEY,
+    a_session,
+    before_install,
+    frame_of,
+    opened,
+    talk,
+)
 
 CARD = bytes.fromhex("00 01 1A00 F0AA5500")
 
@@ -186,8 +193,7 @@ def test_without_a_key_anybody_may_set_one() -> None:
 
 def test_the_panels_own_key_setting_is_no_attack_as_an_echo() -> None:
     session, reader = a_session(None, install_key=NEW_KEY), Reader()
-    while session.state is not State.INSTALL:
-        talk(session, reader)
+    before_install(session, reader)
     sent = session.next_frame()
     assert session.receive(frame_of(sent)) == Ignored("echo")
     session.receive(frame_of(reader.answer(sent)))
@@ -204,8 +210,7 @@ def test_only_a_plain_ack_answers_a_key_setting_in_clear(reply: tuple[int, bytes
 
 def test_a_forged_ack_to_a_key_setting_opens_nothing() -> None:
     session, reader = a_session(None, install_key=NEW_KEY), Reader()
-    while session.state is not State.INSTALL:
-        talk(session, reader)
+    before_install(session, reader)
     sent = session.next_frame()
     session.receive(frame_of(encode_frame(1, 0x40, sequence=sent[4] & 3, is_reply=True)))
     assert is_attack(at_the_end(session, reader), AttackKind.WRONG_CRYPTOGRAM, session)
