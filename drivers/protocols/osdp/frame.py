@@ -17,6 +17,8 @@ MARK = 0xFF  # may stand before a frame, to settle the line
 BROADCAST = 0x7F
 MAX_FRAME = 1440  # OSDP 2.2 §5.7: the largest any device may send; a longer length is noise
 MAC_LENGTH = 4
+REPLY_DELAY_S = 0.2  # OSDP 2.2 §5.7: a device begins its answer within 200 ms
+USUAL_REPLY = 64  # bytes; a card of 128 bits takes 47 in a secure channel
 SCS_11, SCS_12, SCS_13, SCS_14 = 0x11, 0x12, 0x13, 0x14  # the handshake, step by step
 SCS_15, SCS_16 = 0x15, 0x16  # a command, a reply with a MAC
 SCS_17, SCS_18 = 0x17, 0x18  # the same with what follows the code encrypted
@@ -30,7 +32,7 @@ _CUT_SHORT = Malformed("frame cut short by silence")
 
 @dataclass(frozen=True, slots=True)
 class SecurityBlock:
-    """What a secured frame says of its protection: SCS_11 to SCS_18, and a byte in the handshake."""
+    """How a frame is protected: SCS_11 to SCS_18, and a byte of data in the handshake."""
 
     type: int
     data: bytes = b""
@@ -86,6 +88,11 @@ def encode_frame(
     frame = head + bytes([control]) + body
     frame += sign(frame) if sign is not None else b""
     return frame + _check(frame, use_crc)
+
+
+def answer_within_s(sent_bytes: int, baud_rate: int, reply_bytes: int = USUAL_REPLY) -> float:
+    """How long to wait for the whole answer: the device's time, and both frames' on the wire."""
+    return REPLY_DELAY_S + (sent_bytes + reply_bytes) * 10 / baud_rate
 
 
 class FrameDecoder:

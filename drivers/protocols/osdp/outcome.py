@@ -38,7 +38,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class KeyInstalled:
-    """KEYSET was acknowledged. The session is closed, and opens under the new key: that proves it."""
+    """KEYSET was acknowledged. The session is closed; to open under the new key is the proof."""
 
 
 @dataclass(frozen=True, slots=True)

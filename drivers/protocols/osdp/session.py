@@ -53,7 +53,6 @@ from drivers.protocols.osdp.outcome import (
 from drivers.protocols.osdp.replies import (
     ACK_CODE,
     BUSY_CODE,
-    NAK_CODE,
     Ack,
     Capabilities,
     ClientCryptogram,
@@ -66,8 +65,7 @@ from drivers.protocols.osdp.replies import (
 from drivers.protocols.osdp.secure_channel import DEFAULT_KEY, SecureChannel
 from gatewayd.domain.ports import Malformed
 
-REPLY_DELAY_S = 0.2  # OSDP 2.2 §5.7: a device begins its answer within 200 ms
-USUAL_REPLY = 64  # bytes; a card of 128 bits takes 40 in a secure channel
+_NOBODY = DeviceId(bytes(3), 0, 0, 0, (0, 0, 0))
 _RANDOM_LENGTH = 8
 _RECENT_MACS = 8  # a sequence number comes back after three frames, so these cover it twice
 _STATUS_GOOD = b"\x01"
@@ -142,7 +140,7 @@ class Session:
         self._waiting = False  # for its answer
         self._channel: SecureChannel | None = None
         self._recent_macs: deque[bytes] = deque(maxlen=_RECENT_MACS)
-        self._device_id: DeviceId | None = None
+        self._device_id = _NOBODY
         self._capabilities = Capabilities()
 
     @property
@@ -173,7 +171,7 @@ class Session:
         """The bytes to send: while opening the session's own command, else `command` or a POLL.
 
         ValueError for a command that the session alone may send, or that is too long for a frame:
-        nothing has changed then. RuntimeError while the last frame is neither answered nor given up.
+        nothing has changed then. RuntimeError while the last frame is unanswered.
         """
         if self._waiting:
             raise RuntimeError("the last OSDP frame is unanswered: again() or restart() first")
@@ -186,7 +184,7 @@ class Session:
         return self._sent
 
     def again(self) -> bytes:
-        """The same bytes again, with the same number: the device repeats its answer if it had one."""
+        """The same bytes again, with the same number: the device repeats the answer it gave."""
         if not self._waiting:
             raise RuntimeError("no OSDP frame is unanswered")
         return self._sent
@@ -367,7 +365,6 @@ class Session:
         return KeyInstalled()
 
     def _opened(self) -> Outcome:
-        assert self._device_id is not None
         return Opened(self._device_id, self._capabilities, self.secure)
 
     def _attack(self, kind: AttackKind, detail: str) -> Attack:
@@ -387,11 +384,6 @@ class Session:
 
     def _move(self, event: _Event) -> None:
         self._state = TRANSITIONS[self._state, event]
-
-
-def answer_within_s(sent_bytes: int, baud_rate: int, reply_bytes: int = USUAL_REPLY) -> float:
-    """How long to wait for the whole answer: the device's time, and both frames' on the wire."""
-    return REPLY_DELAY_S + (sent_bytes + reply_bytes) * 10 / baud_rate
 
 
 def _clear_nak(frame: Frame) -> Nak | None:
