@@ -11,7 +11,7 @@ from typing import Protocol
 from simulators.line_faults import LineFaults
 from simulators.osdp_face import TICK_UNIT_S, Buzzer, Display, Light, OutputState
 from simulators.osdp_faults import OsdpFault
-from simulators.osdp_link import Answer, PdLink, Refused
+from simulators.osdp_link import Answer, PdLink, RefusedError
 from simulators.osdp_secure import KEY_SIZE, NONCE_SIZE, SCBK_D, PdSession, nonce
 from simulators.osdp_wire import BROADCAST, MAX_FRAME, Cmd, Frame, Nak, Rep, Scs
 
@@ -57,7 +57,7 @@ class Hardware(Protocol):
 
 
 def answer(device: Hardware, command: Frame, data: bytes, sealed: bool) -> Answer:
-    """Carry out a command; `data` is in clear, `sealed` how it came. Raises Refused."""
+    """Carry out a command; `data` is in clear, `sealed` how it came. Raises RefusedError."""
     if not sealed:
         _check_clear(device, command)
     simple = _SIMPLE.get(command.code)
@@ -67,20 +67,20 @@ def answer(device: Hardware, command: Frame, data: bytes, sealed: bool) -> Answe
         return _keyset(device, data, sealed=sealed)
     if command.code in {Cmd.CHLNG, Cmd.SCRYPT}:
         if sealed:
-            raise Refused(Nak.SECURITY)
+            raise RefusedError(Nak.SECURITY)
         handshake = _challenge if command.code == Cmd.CHLNG else _scrypt
         return handshake(device, command)
-    raise Refused(Nak.UNKNOWN)
+    raise RefusedError(Nak.UNKNOWN)
 
 
 def _check_clear(device: Hardware, command: Frame) -> None:
     """In clear text: not within a session, and where security is compulsory only the handshake."""
     if device.link.secure and command.code != Cmd.CHLNG:
-        raise Refused(Nak.SECURITY)
+        raise RefusedError(Nak.SECURITY)
     if device.secure_only and command.code not in _IN_CLEAR:
-        raise Refused(Nak.SECURITY)
+        raise RefusedError(Nak.SECURITY)
     if command.block and command.code not in {Cmd.CHLNG, Cmd.SCRYPT}:
-        raise Refused(Nak.BLOCK)
+        raise RefusedError(Nak.BLOCK)
 
 
 # ------------------------------------------------------------------------------ who and how
@@ -167,7 +167,7 @@ def _out(device: Hardware, data: bytes) -> Answer:
     _needs(device.outputs)
     records = _records(data, _OUTPUT_RECORD)
     if any(record[0] >= len(device.outputs) or record[1] > 6 for record in records):
-        raise Refused(Nak.RECORD)
+        raise RefusedError(Nak.RECORD)
     for record in records:
         timer_s = int.from_bytes(record[2:4], "little") * TICK_UNIT_S
         device.outputs[record[0]].order(record[1], timer_s, device.now_s)
@@ -178,7 +178,7 @@ def _led(device: Hardware, data: bytes) -> Answer:
     _needs(device.lights)
     for record in _records(data, _LIGHT_RECORD):
         if record[0] >= device.readers or record[1] >= len(device.lights):
-            raise Refused(Nak.RECORD)
+            raise RefusedError(Nak.RECORD)
         _orderly(lambda r=record: device.lights[r[1]].order(r[2:], device.now_s))
     return Answer(Rep.ACK)
 
@@ -193,7 +193,7 @@ def _buzz(device: Hardware, data: bytes) -> Answer:
 def _text(device: Hardware, data: bytes) -> Answer:
     _needs(device.display.rows)
     if len(data) < 6:
-        raise Refused(Nak.LENGTH)
+        raise RefusedError(Nak.LENGTH)
     _orderly(lambda: device.display.order(data[1:], device.now_s))
     return Answer(Rep.ACK)
 
@@ -201,14 +201,14 @@ def _text(device: Hardware, data: bytes) -> Answer:
 def _manufacturer(device: Hardware, data: bytes) -> Answer:
     """It knows nothing of its own: the vendor's code comes back."""
     if len(data) < 3:
-        raise Refused(Nak.LENGTH)
+        raise RefusedError(Nak.LENGTH)
     return Answer(Rep.MFGREP, data[:3])
 
 
 def _file(device: Hardware, data: bytes) -> Answer:
     """It takes any file and keeps none of it."""
     if len(data) < 11 or len(data) - 11 != int.from_bytes(data[9:11], "little"):
-        raise Refused(Nak.LENGTH)
+        raise RefusedError(Nak.LENGTH)
     total, offset = int.from_bytes(data[1:5], "little"), int.from_bytes(data[5:9], "little")
     device.file_bytes = offset + len(data) - 11
     status = 1 if device.file_bytes >= total else 0  # 1: the file is complete
@@ -246,11 +246,11 @@ _SIMPLE: dict[int, Callable[[Hardware, bytes], Answer]] = {
 def _challenge(device: Hardware, command: Frame) -> Answer:
     """The device shows its key first."""
     if command.scs != Scs.CHALLENGE or len(command.block) != 3:
-        raise Refused(Nak.BLOCK)
+        raise RefusedError(Nak.BLOCK)
     _has_length(command.data, NONCE_SIZE)
     for kind in (OsdpFault.NO_SECURE_CHANNEL, OsdpFault.NAK_CHALLENGE):
         if device.faults.take(kind) is not None:
-            raise Refused(Nak.BLOCK)
+            raise RefusedError(Nak.BLOCK)
     key, number = _key_for(device, command.block[2])
     own = nonce(device.random)
     device.link.session = session = PdSession(key, number, command.data, own)
@@ -266,18 +266,18 @@ def _key_for(device: Hardware, number: int) -> tuple[bytes, int]:
         return device.key, 1
     if number == 0 and device.key is None:
         return SCBK_D, 0
-    raise Refused(Nak.SECURITY)
+    raise RefusedError(Nak.SECURITY)
 
 
 def _scrypt(device: Hardware, command: Frame) -> Answer:
     """Now the panel has shown its key too, or there is no session."""
     session = device.link.session
     if command.scs != Scs.SCRYPT or session is None or session.established:
-        raise Refused(Nak.BLOCK)
+        raise RefusedError(Nak.BLOCK)
     reply_mac = session.confirm(command.data)
     if reply_mac is None:
         device.link.session = None
-        raise Refused(Nak.SECURITY)
+        raise RefusedError(Nak.SECURITY)
     status = device.faults.take(OsdpFault.BAD_RMAC_STATUS)
     block = bytes((3, Scs.RMAC_I, 1 if status is None else int(status)))
     return Answer(Rep.RMAC_I, reply_mac, block)
@@ -286,10 +286,10 @@ def _scrypt(device: Hardware, command: Frame) -> Answer:
 def _keyset(device: Hardware, data: bytes, *, sealed: bool) -> Answer:
     """The new key counts from the next challenge on."""
     if not sealed:
-        raise Refused(Nak.SECURITY)
+        raise RefusedError(Nak.SECURITY)
     _has_length(data, 2 + KEY_SIZE)
     if data[:2] != bytes((1, KEY_SIZE)):
-        raise Refused(Nak.RECORD)
+        raise RefusedError(Nak.RECORD)
     device.keep_key(data[2:])
     return Answer(Rep.ACK)
 
@@ -299,18 +299,18 @@ def _keyset(device: Hardware, data: bytes, *, sealed: bool) -> Answer:
 
 def _has_length(data: bytes, size: int) -> None:
     if len(data) != size:
-        raise Refused(Nak.LENGTH)
+        raise RefusedError(Nak.LENGTH)
 
 
 def _needs(part: object) -> None:
     """A device without such a part does not know the command."""
     if not part:
-        raise Refused(Nak.UNKNOWN)
+        raise RefusedError(Nak.UNKNOWN)
 
 
 def _records(data: bytes, size: int) -> list[bytes]:
     if not data or len(data) % size:
-        raise Refused(Nak.LENGTH)
+        raise RefusedError(Nak.LENGTH)
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
@@ -318,4 +318,4 @@ def _orderly(order: Callable[[], object]) -> None:
     try:
         order()
     except ValueError as error:
-        raise Refused(Nak.RECORD) from error
+        raise RefusedError(Nak.RECORD) from error

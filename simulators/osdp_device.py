@@ -182,7 +182,8 @@ class SimulatedOsdpDevice:
         self._needs_reader()
         codes = bytes(_KEYS[key] for key in keys)
         bursts = [codes] if together else [bytes([code]) for code in codes]
-        return all([self._queue(Rep.KEYPAD, bytes([0, len(b)]) + b) for b in bursts])
+        queued = [self._queue(Rep.KEYPAD, bytes([0, len(burst)]) + burst) for burst in bursts]
+        return all(queued)
 
     def set_input(self, number: int, active: bool) -> None:
         """From 0. Raises IndexError for no such input."""
@@ -256,7 +257,8 @@ class SimulatedOsdpDevice:
         """Time goes on: patterns end, a panel that says nothing is gone."""
         self._now_s = now_s
         timed = (*self.lights, self.buzzer, self.display, *self.outputs)
-        if any([each.tick(now_s) for each in timed]):
+        ended = [each.tick(now_s) for each in timed]
+        if any(ended):
             self._changes.notify()
         if self.online and now_s - self._heard_s > self._offline_s:
             self._drop_panel()

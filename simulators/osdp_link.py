@@ -23,7 +23,7 @@ class Answer:
     block: bytes = b""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The command gets a NAK."""
 
     def __init__(self, nak: Nak) -> None:
@@ -35,7 +35,7 @@ CarryOut = Callable[[Frame, bytes, bool], Answer]  # command, data in clear, whe
 
 
 class PdLink:
-    """Turns frames into replies. `carry_out` may raise Refused."""
+    """Turns frames into replies. `carry_out` may raise RefusedError."""
 
     def __init__(self, faults: LineFaults, source: random.Random, carry_out: CarryOut) -> None:
         self.session: PdSession | None = None
@@ -85,8 +85,7 @@ class PdLink:
             return self._clear(command, self._nak(Nak.SEQUENCE))
         self._sequence = command.sequence
         honest = self._honest(raw, command)
-        if self._sequence is not None:  # a COMSET may have ended the link
-            self._last = raw, honest
+        self._last = raw, honest
         return self._middle.forge(honest, command.code)
 
     def _honest(self, raw: bytes, command: Frame) -> bytes:
@@ -114,7 +113,7 @@ class PdLink:
                 self.refused += 1
                 return Answer(Rep.NAK, bytes([int(code)]))
             answer = self._carry_out(command, data, sealed)
-        except Refused as refusal:
+        except RefusedError as refusal:
             return self._nak(refusal.nak)
         self.commands += 1
         return answer
