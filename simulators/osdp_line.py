@@ -91,7 +91,7 @@ class SimulatedOsdpLine(Device):
         self._seed = seed
         self._random = random.Random(seed)
         self._scanner = FrameScanner()
-        self._frames: deque[tuple[bytes, float]] = deque(maxlen=MAX_FRAMES)
+        self._frames: deque[tuple[bytes, float, int]] = deque(maxlen=MAX_FRAMES)
         self._arrived = asyncio.Event()
         self._sending = asyncio.Lock()
         self._wire_until_s = 0.0
@@ -187,7 +187,7 @@ class SimulatedOsdpLine(Device):
         if probability is not None:
             data = lose_bytes(data, probability, self._random)
         for frame in self._scanner.feed(data, now_s):
-            self._frames.append((frame, self._wire_until_s))
+            self._frames.append((frame, self._wire_until_s, self.baud))
             self._arrived.set()
 
     async def _serve(self) -> None:
@@ -195,28 +195,28 @@ class SimulatedOsdpLine(Device):
             await self._arrived.wait()
             self._arrived.clear()
             while self._frames:
-                raw, whole_s = self._frames.popleft()
+                raw, whole_s, baud = self._frames.popleft()
                 self.frames += 1
-                await self._respond(raw, whole_s)
+                await self._respond(raw, whole_s, baud)
 
-    async def _respond(self, raw: bytes, whole_s: float) -> None:
+    async def _respond(self, raw: bytes, whole_s: float, baud: int) -> None:
         """A pty hands over at once what a wire takes its time for: until `whole_s`."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(whole_s - loop.time(), 0))
         now_s = loop.time()
         answers = [
             (device, reply)
-            for device in self._listening(raw, now_s)
+            for device in self._listening(raw, now_s, baud)
             if (reply := device.handle(raw, now_s)) is not None
         ]
         if answers:
             await self._send(answers)
 
-    def _listening(self, raw: bytes, now_s: float) -> list[SimulatedOsdpDevice]:
-        """Who hears the frame, twins too."""
+    def _listening(self, raw: bytes, now_s: float, baud: int) -> list[SimulatedOsdpDevice]:
+        """Who hears the frame, twins too; at another pace it is noise."""
         hearing = []
         for device in self.devices:
-            if device.baud != self.baud or not device.hears(raw, now_s):
+            if device.baud != baud or not device.hears(raw, now_s):
                 continue
             if self._take(OsdpFault.SILENCE, device) is not None or self._is_spoilt(raw, device):
                 continue

@@ -4,7 +4,6 @@ wire's rules with other means than the simulator's: binascii's CRC, whole CBC ru
 
 from __future__ import annotations
 
-import asyncio
 import binascii
 import dataclasses
 from pathlib import Path
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from simulators.osdp_device import SimulatedOsdpDevice
 from simulators.osdp_line import SimulatedOsdpLine
-from tests.simulators.waiting import Tty
+from tests.simulators.waiting import Tty, until
 
 KEY = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 NONCE = bytes.fromhex("B0B1B2B3B4B5B6B7")
@@ -219,12 +218,15 @@ class LinePanel(Tty):
         return head + await self.read(int.from_bytes(head[2:4], "little") - 4)
 
     async def all_of_reply(self, sent: bytes) -> bytes:
-        """Whatever comes until the line has done with what was sent; it may be nothing."""
-        before = self.line.frames, self.line.replies
+        """Whatever the line sent back, as soon as it has done with the reply."""
+        replies, bytes_sent = self.line.replies, self.line.line.bytes_sent
         self.write(sent)
         data = bytearray()
-        async with asyncio.timeout(20):
-            while (self.line.frames, self.line.replies) < (before[0] + 1, before[1] + 1):
-                data += self.read_some()
-                await asyncio.sleep(0)  # a pty offers no event for it
+
+        def whole() -> bool:
+            data.extend(self.read_some())
+            due = self.line.line.bytes_sent - bytes_sent
+            return self.line.replies > replies and len(data) == due
+
+        await until(whole)
         return bytes(data)
