@@ -4,6 +4,7 @@ not know sequence numbers, MACs or the line.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -179,7 +180,8 @@ def _led(device: Hardware, data: bytes) -> Answer:
     for record in _records(data, _LIGHT_RECORD):
         if record[0] >= device.readers or record[1] >= len(device.lights):
             raise RefusedError(Nak.RECORD)
-        _orderly(lambda r=record: device.lights[r[1]].order(r[2:], device.now_s))
+        light = device.lights[record[1]]
+        _orderly(functools.partial(light.order, record[2:], device.now_s))
     return Answer(Rep.ACK)
 
 

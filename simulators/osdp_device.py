@@ -15,7 +15,16 @@ from typing import Any
 
 from simulators.line_faults import LineFaults
 from simulators.osdp_commands import answer
-from simulators.osdp_face import Buzz, Buzzer, Changes, Display, Light, LightPattern, OutputState
+from simulators.osdp_face import (
+    Buzz,
+    Buzzer,
+    Changes,
+    Display,
+    Light,
+    LightPattern,
+    OutputState,
+    Timed,
+)
 from simulators.osdp_faults import COUNTED, DEFAULT_AMOUNT, OsdpFault
 from simulators.osdp_link import Answer, PdLink
 from simulators.osdp_secure import KEY_SIZE
@@ -256,7 +265,7 @@ class SimulatedOsdpDevice:
     def tick(self, now_s: float) -> None:
         """Time goes on: patterns end, a panel that says nothing is gone."""
         self._now_s = now_s
-        timed = (*self.lights, self.buzzer, self.display, *self.outputs)
+        timed: tuple[Timed, ...] = (*self.lights, self.buzzer, self.display, *self.outputs)
         ended = [each.tick(now_s) for each in timed]
         if any(ended):
             self._changes.notify()

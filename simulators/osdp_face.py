@@ -10,12 +10,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 COLOURS = ("black", "red", "green", "amber", "blue", "magenta", "cyan", "white")
 MAX_HISTORY = 64  # a test looks at the last few; older ones go
 TICK_UNIT_S = 0.1  # the wire counts in tenths of a second
 MAX_TEXT = 32  # characters of a row
+
+
+class Timed(Protocol):
+    """Something that ends by itself."""
+
+    def tick(self, now_s: float) -> bool:
+        """Whether it ended, the time being `now_s`."""
+        ...
 
 
 class Changes:

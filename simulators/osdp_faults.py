@@ -107,9 +107,9 @@ class MiddleMan:
             body = flip_bit(forged, 5 + len(decode(forged).block), end, self._random)[:end]
             forged = with_check(body, crc=honest.crc)
         if self._faults.take(OsdpFault.WRONG_SEQUENCE) is not None:
-            body = bytearray(forged[: -check_size(forged)])
-            body[4] = body[4] & ~3 | body[4] % 4 % 3 + 1
-            forged = with_check(bytes(body), crc=honest.crc)
+            numbered = bytearray(forged[: -check_size(forged)])
+            numbered[4] = numbered[4] & ~3 | (numbered[4] & 3) % 3 + 1
+            forged = with_check(bytes(numbered), crc=honest.crc)
         return forged
 
     def _replace(self, honest: Frame, command: int) -> bytes | None:

@@ -82,7 +82,7 @@ class SimulatedOsdpLine(Device):
             device.baud = device.baud or baud
         self.baud = baud
         self.faults = LineFaults(ON_WIRE)
-        self.line = Rs485Pty(link, baud, seed, self._received)
+        self.pty = Rs485Pty(link, baud, seed, self._received)
         self.reply_delay_s = reply_delay_s
         self.frames = 0  # found on the wire
         self.replies = 0
@@ -98,16 +98,16 @@ class SimulatedOsdpLine(Device):
         self._twins: dict[int, SimulatedOsdpDevice] = {}
 
     async def open(self) -> None:
-        self.line.plug()
+        self.pty.plug()
         self.start(self._serve(), "OSDP line")
         self.start(self._tick(), "OSDP devices")
 
     def close(self) -> None:
-        self.line.unplug()
+        self.pty.unplug()
 
     def ready(self) -> Mapping[str, Any]:
         devices = [{"address": d.address, "model": d.model.name} for d in self.devices]
-        return {"link": str(self.line.link), "baud": self.baud, "devices": devices}
+        return {"link": str(self.pty.link), "baud": self.baud, "devices": devices}
 
     def controls(self) -> ControlTable:
         return LineControls(self).table()
@@ -148,13 +148,13 @@ class SimulatedOsdpLine(Device):
 
     def unplug(self) -> None:
         """Pull the adapter: the client sees end of file or EIO, and the link is gone."""
-        self.line.unplug()
+        self.pty.unplug()
         self._scanner.clear()
         self._frames.clear()
 
     def replug(self) -> None:
         """A new pty under the same link; the devices had power all the time. Raises OSError."""
-        self.line.plug()
+        self.pty.plug()
 
     def clear(self) -> None:
         """No fault any more, and plugged; keys stay as they are. Raises OSError."""
@@ -167,7 +167,7 @@ class SimulatedOsdpLine(Device):
     async def send_noise(self) -> None:
         """Random bytes, between replies."""
         async with self._sending:
-            await self.line.send(self.line.noise())
+            await self.pty.send(self.pty.noise())
 
     def _take(self, kind: OsdpFault, device: SimulatedOsdpDevice | None) -> float | None:
         amount = device.faults.take(kind) if device is not None else None
@@ -180,9 +180,9 @@ class SimulatedOsdpLine(Device):
         if self._sending.locked():
             self.collisions += len(data)
             return
-        self.baud = self.line.follow_client(self.baud)
-        self._wire_until_s = max(self._wire_until_s, now_s) + len(data) * self.line.byte_s
-        self.busy_s += len(data) * self.line.byte_s
+        self.baud = self.pty.follow_client(self.baud)
+        self._wire_until_s = max(self._wire_until_s, now_s) + len(data) * self.pty.byte_s
+        self.busy_s += len(data) * self.pty.byte_s
         probability = self.faults.take(OsdpFault.LOSS)
         if probability is not None:
             data = lose_bytes(data, probability, self._random)
@@ -249,9 +249,9 @@ class SimulatedOsdpLine(Device):
         data = self._spoil(data, device)
         slowdown = self._take(OsdpFault.SLOW, device) or 1.0
         async with self._sending:
-            await self.line.send(data, slowdown=slowdown)
+            await self.pty.send(data, slowdown=slowdown)
         self.replies += 1
-        self.busy_s += len(data) * self.line.byte_s * slowdown
+        self.busy_s += len(data) * self.pty.byte_s * slowdown
 
     def _spoil(self, data: bytes, device: SimulatedOsdpDevice) -> bytes:
         if self._take(OsdpFault.CORRUPT, device) is not None:
@@ -261,7 +261,7 @@ class SimulatedOsdpLine(Device):
         if (probability := self._take(OsdpFault.LOSS, device)) is not None:
             data = lose_bytes(data, probability, self._random)
         if self._take(OsdpFault.NOISE, device) is not None:
-            data = self.line.noise() + data + self.line.noise()
+            data = self.pty.noise() + data + self.pty.noise()
         return data
 
     async def _tick(self) -> None:

@@ -35,12 +35,14 @@ class Line(Protocol):
 
     devices: list[SimulatedOsdpDevice]
     faults: LineFaults
-    line: PtyLine
     baud: int
     frames: int
     replies: int
     collisions: int
     busy_s: float
+
+    @property
+    def pty(self) -> PtyLine: ...
 
     def device(self, address: int) -> SimulatedOsdpDevice: ...
     def fault(
@@ -178,27 +180,27 @@ class LineControls:
         self._line.fault(kind, address, times, amount)
         if kind == OsdpFault.NOISE and address is None:
             await self._line.send_noise()  # at once, between the replies, too
-        return {"faults": self._line.faults.status(), "plugged": self._line.line.plugged}
+        return {"faults": self._line.faults.status(), "plugged": self._line.pty.plugged}
 
     async def _replug(self, _request: Request) -> Reply:
         try:
             self._line.replug()
         except OSError as error:
             raise ControlError(f"can't plug in again: {error}") from error
-        return {"plugged": self._line.line.plugged}
+        return {"plugged": self._line.pty.plugged}
 
     async def _clear(self, _request: Request) -> Reply:
         try:
             self._line.clear()
         except OSError as error:
             raise ControlError(f"can't plug in again: {error}") from error
-        return {"plugged": self._line.line.plugged}
+        return {"plugged": self._line.pty.plugged}
 
     async def _status(self, _request: Request) -> Reply:
         line = self._line
         return {
-            "link": str(line.line.link),
-            "plugged": line.line.plugged,
+            "link": str(line.pty.link),
+            "plugged": line.pty.plugged,
             "baud": line.baud,
             "frames": line.frames,
             "replies": line.replies,

@@ -109,7 +109,7 @@ def with_check(body: bytes, *, crc: bool) -> bytes:
     return body + (crc16(body).to_bytes(2, "little") if crc else bytes([checksum(body)]))
 
 
-def check_size(raw: bytes) -> int:
+def check_size(raw: bytes | bytearray) -> int:
     """Bytes of the check at a frame's end."""
     return 2 if raw[4] & _CRC_BIT else 1
 

@@ -219,13 +219,13 @@ class LinePanel(Tty):
 
     async def all_of_reply(self, sent: bytes) -> bytes:
         """Whatever the line sent back, as soon as it has done with the reply."""
-        replies, bytes_sent = self.line.replies, self.line.line.bytes_sent
+        replies, bytes_sent = self.line.replies, self.line.pty.bytes_sent
         self.write(sent)
         data = bytearray()
 
         def whole() -> bool:
             data.extend(self.read_some())
-            due = self.line.line.bytes_sent - bytes_sent
+            due = self.line.pty.bytes_sent - bytes_sent
             return self.line.replies > replies and len(data) == due
 
         await until(whole)

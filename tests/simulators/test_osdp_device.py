@@ -380,18 +380,23 @@ def test_a_blinking_light_says_so() -> None:
     assert device.lights[0].colour == "amber"
 
 
+def sounds(device: SimulatedOsdpDevice) -> bool:
+    return device.buzzer.now is not None
+
+
 async def test_the_buzzer_sounds_for_its_time() -> None:
     device = reader()
     panel = online(device)
     panel.ask(p.BUZ, b"\0\2\1\1\3")
     buzz = await device.wait_for_buzz()
-    assert (buzz.count, buzz.on_s, buzz.lasts_s) == (3, 0.1, pytest.approx(0.6))
-    assert device.buzzer.now == buzz
+    assert (buzz.count, buzz.on_s) == (3, 0.1)
+    assert buzz.lasts_s == pytest.approx(0.6)
+    assert sounds(device)
     device.tick(panel.now_s + 0.61)
-    assert device.buzzer.now is None
+    assert not sounds(device)
     panel.ask(p.BUZ, b"\0\2\1\1\0")  # until told
     device.tick(panel.now_s + OFFLINE_S)
-    assert device.buzzer.now is not None
+    assert sounds(device)
 
 
 def test_silence_ordered_is_silence() -> None:
@@ -436,18 +441,22 @@ async def test_outputs_do_as_ordered_and_a_pulse_ends_by_itself() -> None:
     assert (panel.ask(p.OSTAT).data, device.outputs[3].times_on) == (bytes(4), 1)
 
 
+def energised(device: SimulatedOsdpDevice) -> list[bool]:
+    return [output.energised for output in device.outputs]
+
+
 def test_permanent_states_let_a_pulse_end_or_cut_it_off() -> None:
     device, panel = board()
     panel.ask(p.OUT, b"\0\5\x0a\0" + b"\0\3\0\0")
-    assert device.outputs[0].energised
+    assert energised(device)[0] is True
     device.tick(panel.now_s + 1.0)
-    assert not device.outputs[0].energised
+    assert energised(device)[0] is False
     panel.ask(p.OUT, b"\0\5\x0a\0" + b"\0\1\0\0")
-    assert not device.outputs[0].energised
+    assert energised(device)[0] is False
     panel.ask(p.OUT, b"\1\2\0\0" + b"\1\6\x0a\0")
-    assert not device.outputs[1].energised
+    assert energised(device)[1] is False
     device.tick(panel.now_s + 1.0)
-    assert device.outputs[1].energised
+    assert energised(device)[1] is True
 
 
 def test_one_wrong_record_moves_no_output() -> None:
@@ -531,11 +540,10 @@ async def test_a_panel_that_says_nothing_for_8_s_is_gone() -> None:
     panel.ask(p.BUZ, b"\0\2\1\1\0")
     device.press_keys("1")
     device.tick(panel.now_s + OFFLINE_S)
-    assert device.online
-    assert device.secure
+    assert (device.online, device.secure) == (True, True)
     device.tick(panel.now_s + OFFLINE_S + 0.01)
     await device.wait_online(online=False)
-    assert not device.secure
+    assert (device.online, device.secure) == (False, False)
     assert (device.lights[0].colour, device.buzzer.now) == ("red", None)
     panel.secure = False
     assert panel.refused(p.POLL) == 4  # it wants a beginning

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import termios
 import time
@@ -24,7 +23,7 @@ from simulators.osdp_faults import OsdpFault
 from simulators.osdp_line import SimulatedOsdpLine
 from tests.simulators import osdp_panel as p
 from tests.simulators.osdp_panel import KEY, LinePanel, Panel, PanelError
-from tests.simulators.waiting import T_S, is_there, until
+from tests.simulators.waiting import T_S, Tty, is_there, until
 
 BAUD = 115_200
 OTHER_KEY = bytes(16)
@@ -432,7 +431,7 @@ async def test_the_command_starts_takes_orders_keeps_a_new_key_and_quits(tmp_pat
 async def pair(link: Path) -> None:
     """Give the board, which is as new, a key over the default key's session."""
     default_key = bytes(range(0x30, 0x40))
-    wire = p.Tty(link)
+    wire = Tty(link)
 
     class Remote(p.DirectPanel):
         """Its checks only; there is no device in this process."""
