@@ -1,0 +1,333 @@
+"""The driver `osdp`: an OSDP 2.2 control panel for the devices of one RS-485 line.
+
+Owns the line and whose turn it is on it; each device's session is `drivers.buses.osdp_device`'s.
+Must not know what a card, a light or an output is for. One frame is out at a time; whoever has
+something to be told comes first, then all in turn; one that is away gets a short probe a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Literal, assert_never
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from drivers.buses.osdp_device import OsdpDevice
+from drivers.protocols.osdp.commands import KEY_LENGTH
+from drivers.protocols.osdp.frame import Frame, FrameDecoder
+from drivers.protocols.osdp.outcome import (
+    Attack,
+    Busy,
+    Ignored,
+    KeyInstalled,
+    Opened,
+    Outcome,
+    Progress,
+    Refused,
+    Replied,
+)
+from drivers.transport import Connected, Disconnected, Line, LineEvent, Received, check_url
+from gatewayd.domain.model import NS_PER_S, Stamp
+from gatewayd.domain.ports import (
+    BusEvent,
+    DeviceError,
+    Driver,
+    DriverContext,
+    DriverKind,
+    Malformed,
+    Offline,
+    Online,
+)
+
+MAX_DEVICES = 32  # unit loads of an RS-485 line
+BITS_A_BYTE = 10  # 8N1
+IDLE_CHARACTERS = 2  # OSDP 2.2 §5.7: between a reply and the next command
+GAP_S = 0.04  # in a frame: 20 ms of §5.7, and an USB adapter that hands over every 16 ms
+MAX_FRAMES = 64  # kept of one answer: a line that babbles is not listened to for ever
+
+Emit = Callable[[BusEvent], None]
+
+
+class OsdpBusOptions(BaseModel):
+    """Settings of an OSDP line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    port: Annotated[str, AfterValidator(check_url)] = Field(
+        description="'/dev/serial/by-id/…', 'socket://host:port' or 'rfc2217://host:port'.",
+        json_schema_extra={"line": True},
+    )
+    baud_rate: Literal[9600, 19200, 38400, 57600, 115200, 230400] = Field(
+        default=9600,
+        description="Bits a second, as set in every device of the line; 8 data bits, no parity.",
+    )
+
+
+class OsdpPlace(BaseModel):
+    """Where a device is on its bus, and how it is spoken to: the keys that all of them have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    bus: str = Field(description="The id of the [[bus]] it is on.")
+    address: int = Field(ge=0, le=126, description="The device's OSDP address.")
+    key_file: Annotated[Path, Field(strict=False)] | None = Field(
+        default=None,
+        description="Its own secure channel key (SCBK): 32 hexadecimal digits. Only its owner may "
+        "read it.",
+        json_schema_extra={"secret_file": True},
+    )
+    clear_text: bool = Field(
+        default=False,
+        description="Speak without the secure channel: whoever reaches the wires can open the "
+        "door. For a device that has none.",
+    )
+    check: Literal["crc", "checksum"] = Field(
+        default="crc", description="How frames end; 'checksum' for very old devices."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_speak(self) -> OsdpPlace:
+        if self.key_file is None and not self.clear_text:
+            raise ValueError(
+                "needs a key_file; gatewayd osdp pair makes it and gives the device its key"
+            )
+        if self.key_file is not None and self.clear_text:
+            raise ValueError("has a key_file and clear_text = true: remove one of the two")
+        return self
+
+
+def read_key(path: Path) -> bytes:
+    """The key in the file. Raises ValueError, without a digit of it, where it holds none."""
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != KEY_LENGTH:
+        raise ValueError(f"{path} must hold an OSDP key: {2 * KEY_LENGTH} hexadecimal digits")
+    return key
+
+
+class OsdpBus:
+    """Implements `gatewayd.domain.ports.Bus`."""
+
+    def __init__(self, options: OsdpBusOptions, context: DriverContext) -> None:
+        self._name = context.device_id
+        self._clock = context.clock
+        self._line = Line(options.port, options.baud_rate, context.clock)
+        self._byte_s = BITS_A_BYTE / options.baud_rate
+        self._devices: dict[int, OsdpDevice] = {}
+        self._round: deque[OsdpDevice] = deque()  # whoever had a turn goes to the end
+        self._opening: OsdpDevice | None = None  # an opening is gone through at one go
+        self._probed = False  # the last turn was a probe
+        self._decoder = FrameDecoder()
+        self._came: deque[tuple[Frame | Malformed, Stamp]] = deque(maxlen=MAX_FRAMES)
+        self._bytes_ns: int | None = None  # when the last bytes of this answer came
+        self._arrived = asyncio.Event()
+        self._free_ns = 0  # the next frame may not start before this
+
+    def device(self, place: OsdpPlace) -> OsdpDevice:
+        """The device at this address; a reader and a board there are one. Raises ValueError where
+        their settings differ, or there are too many."""
+        key = None if place.key_file is None else read_key(place.key_file)
+        use_crc = place.check == "crc"
+        known = self._devices.get(place.address)
+        if known is None:
+            if len(self._devices) >= MAX_DEVICES:
+                raise ValueError(f"bus {self._name} has more than {MAX_DEVICES} devices")
+            known = OsdpDevice(place.address, key, use_crc=use_crc)
+            self._devices[place.address] = known
+            self._round.append(known)
+        elif (known.key, known.use_crc) != (key, use_crc):
+            raise ValueError(
+                f"bus {self._name}: what is at address {place.address} must have the same key_file,"
+                " clear_text and check"
+            )
+        return known
+
+    async def run(self, emit: Emit) -> None:
+        """Poll until cancelled, through every outage of the line."""
+        polling: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as tg, aclosing(self._line.events()) as events:
+            try:
+                async for event in events:
+                    if polling is not None and not isinstance(event, Received):
+                        polling.cancel()
+                    if isinstance(event, Connected):
+                        polling = tg.create_task(self._poll(emit), name=f"poll {self._name}")
+                    self._heed(event, emit)
+            finally:
+                if polling is not None:
+                    polling.cancel()
+                self._all_lost("the bus is not running")
+
+    # --------------------------------------------------------------------------- whose turn
+
+    async def _poll(self, emit: Emit) -> None:
+        while True:
+            device = self._whose_turn()
+            if device is None:
+                await self._clock.sleep_until(self._next_probe_ns())
+                continue
+            try:
+                await self._turn(device, emit)
+            except DeviceError as error:  # the line is going: its own event follows
+                device.lost(str(error), self._clock.monotonic_ns())
+
+    def _whose_turn(self) -> OsdpDevice | None:
+        """An opening that is under way, then who is to be told something, then one after another;
+        of those that are away one that is due, but no two without somebody in between."""
+        if self._opening is not None:
+            return self._opening
+        urgent = next((device for device in self._round if device.urgent), None)
+        if urgent is not None:
+            return urgent
+        now_ns = self._clock.monotonic_ns()
+        away = (d for d in self._round if not d.online and d.probe_at_ns <= now_ns)
+        there = (device for device in self._round if device.online)
+        probe, poll = next(away, None), next(there, None)
+        if probe is not None and (poll is None or not self._probed):
+            self._probed = True
+            return probe
+        self._probed = False
+        return poll
+
+    def _next_probe_ns(self) -> int:
+        """With nobody online: when the next is to be tried."""
+        now_ns = self._clock.monotonic_ns()
+        return min((device.probe_at_ns for device in self._round), default=now_ns + NS_PER_S)
+
+    async def _turn(self, device: OsdpDevice, emit: Emit) -> None:
+        self._round.remove(device)
+        self._round.append(device)
+        frame = device.next_frame()
+        outcome, stamp = await self._exchange(device, frame, emit)
+        self._opening = None
+        self._settle(device, outcome, stamp)
+
+    def _settle(self, device: OsdpDevice, outcome: Outcome | None, stamp: Stamp) -> None:
+        now_ns = self._clock.monotonic_ns()
+        match outcome:
+            case None | Ignored():
+                device.was_silent(now_ns)
+            case Busy():
+                device.was_busy(now_ns)
+            case Progress() | KeyInstalled():
+                device.went_on()
+                self._opening = device
+            case Opened():
+                device.has_opened(outcome)
+            case Replied(reply):
+                device.replied(reply, stamp)
+            case Refused(nak):
+                device.refused(nak, now_ns)
+            case Attack(kind, detail):
+                device.attacked(f"{kind.value.replace('_', ' ')}: {detail}", now_ns)
+            case _ as never:
+                assert_never(never)
+
+    # ----------------------------------------------------------------------------- the line
+
+    async def _exchange(
+        self, device: OsdpDevice, frame: bytes, emit: Emit
+    ) -> tuple[Outcome | None, Stamp]:
+        """One frame out, and what its answer means; None where there was none in its time."""
+        await self._clock.sleep_until(self._free_ns)
+        self._forget()
+        await self._line.write(frame)
+        sent_ns = self._clock.monotonic_ns() + round(len(frame) * self._byte_s * NS_PER_S)
+        first_by_ns = sent_ns + round((device.patience_s() + self._byte_s) * NS_PER_S)
+        outcome: Outcome | None = None
+        stamp = self._clock.now()
+        while outcome is None and await self._more(first_by_ns):
+            outcome, stamp = self._understood(device, emit)
+        if outcome is None:  # bytes may be left of a frame that was cut short: look inside
+            for found in self._decoder.quiet():
+                self._keep(found, stamp)
+            outcome, stamp = self._understood(device, emit)
+        if outcome is not None and self._bytes_ns is not None:
+            device.answered_after(max(0.0, (self._bytes_ns - sent_ns) / NS_PER_S))
+        idle_s = IDLE_CHARACTERS * self._byte_s
+        self._free_ns = self._clock.monotonic_ns() + round(idle_s * NS_PER_S)
+        return outcome, stamp
+
+    async def _more(self, first_by_ns: int) -> bool:
+        """Whether more bytes came, within their time."""
+        by_ns = first_by_ns
+        if self._bytes_ns is not None:
+            by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
+        left_s = (by_ns - self._clock.monotonic_ns()) / NS_PER_S
+        try:
+            async with asyncio.timeout(max(0.0, left_s)):
+                await self._arrived.wait()
+        except TimeoutError:
+            return False
+        self._arrived.clear()
+        return True
+
+    def _understood(self, device: OsdpDevice, emit: Emit) -> tuple[Outcome | None, Stamp]:
+        """What has come so far means; None: not the answer, or not the whole of it."""
+        stamp = self._clock.now()
+        while self._came:
+            found, stamp = self._came.popleft()
+            if isinstance(found, Malformed):
+                emit(found)
+                continue
+            outcome = device.session.receive(found)
+            if not isinstance(outcome, Ignored):
+                return outcome, stamp
+        return None, stamp
+
+    def _heed(self, event: LineEvent, emit: Emit) -> None:
+        match event:
+            case Connected():
+                self._forget()
+                emit(Online())
+            case Received(data, stamp):
+                self._bytes_ns = stamp.monotonic_ns
+                for found in self._decoder.feed(data):
+                    self._keep(found, stamp)
+                self._arrived.set()
+            case Disconnected(reason):
+                self._all_lost(reason)
+                emit(Offline(reason))
+            case _:
+                assert_never(event)
+
+    def _keep(self, found: Frame | Malformed, stamp: Stamp) -> None:
+        self._came.append((found, stamp))
+
+    def _forget(self) -> None:
+        """Nothing of what came before is an answer to what is said next."""
+        self._decoder.clear()
+        self._came.clear()
+        self._arrived.clear()
+        self._bytes_ns = None
+
+    def _all_lost(self, reason: str) -> None:
+        self._opening = None
+        now_ns = self._clock.monotonic_ns()
+        for device in self._devices.values():
+            device.lost(reason, now_ns, 0.0)
+
+
+def build(options: OsdpBusOptions, context: DriverContext) -> OsdpBus:
+    """A bus that opens its line when it runs."""
+    return OsdpBus(options, context)
+
+
+def port_of(options: OsdpBusOptions) -> str:
+    """What no second driver may use."""
+    return options.port
+
+
+DRIVER = Driver(
+    kind=DriverKind.BUS,
+    name="osdp",
+    options=OsdpBusOptions,
+    build=build,
+    port_of=port_of,
+)

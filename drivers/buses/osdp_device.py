@@ -1,0 +1,249 @@
+"""One OSDP device on its bus: its session, what it is still to be told, and who listens to it.
+
+Owns no line and no time: `drivers.buses.osdp` gives it its turns. A reader and a board of the same
+address share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from drivers.protocols.osdp.commands import LOCAL_STATUS, POLL, Command
+from drivers.protocols.osdp.frame import REPLY_DELAY_S
+from drivers.protocols.osdp.outcome import Opened
+from drivers.protocols.osdp.replies import DeviceId, LocalStatus, Nak, Reply
+from drivers.protocols.osdp.session import Session, State
+from gatewayd.domain.model import NS_PER_S, Stamp
+from gatewayd.domain.ports import (
+    DeviceError,
+    Malformed,
+    Offline,
+    Online,
+    PowerChanged,
+    SecurityFailed,
+    TamperChanged,
+)
+
+MAX_ORDERS = 64  # waiting for a turn; a device that takes none of them loses the oldest signs
+ATTEMPTS = 3  # of one frame, always the same bytes, before the session is given up
+MAX_BUSY = 200  # of one frame: a reader may think for seconds, not for ever
+PROBE_EVERY_S = 1.0  # back within 1.5 s, and the others on the bus hardly notice
+PROBE_PATIENCE_S = 0.025  # for the first byte of one that is away, unless it is known to be slower
+LONG_PROBE_EVERY = 10  # each tenth probe waits as long as the standard allows
+ATTACKED_PAUSE_S = 3.0
+
+DeviceEvent = Online | Offline | Malformed | TamperChanged | PowerChanged | SecurityFailed
+
+
+class Part(Protocol):
+    """A reader or a board at the device's address. All methods return at once."""
+
+    def heard(self, reply: Reply, stamp: Stamp) -> None:
+        """What the device says of cards, keys, inputs and outputs."""
+
+    def told(self, event: DeviceEvent) -> None:
+        """What becomes of the device itself."""
+
+    def opened(self) -> None:
+        """Its session is new: it may know nothing of what it was told before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command that waits for its turn; `answered` is whoever waits for the device's word."""
+
+    command: Command
+    answered: asyncio.Future[Reply] | None = None
+
+    def settle(self, reply: Reply | DeviceError) -> None:
+        if self.answered is None or self.answered.done():
+            return
+        if isinstance(reply, DeviceError):
+            self.answered.set_exception(reply)
+        else:
+            self.answered.set_result(reply)
+
+
+class OsdpDevice:
+    """Made by the bus, one for each address. `key` None is clear text, by setting."""
+
+    def __init__(self, address: int, key: bytes | None, *, use_crc: bool = True) -> None:
+        """Raises ValueError for an address or a key that is none."""
+        self.session = Session(address, key, random_bytes=secrets.token_bytes, use_crc=use_crc)
+        self.address = address
+        self.key, self.use_crc = key, use_crc
+        self.parts: list[Part] = []
+        self.online: bool | None = None  # None: nothing was said yet
+        self.probe_at_ns = 0
+        self._orders: deque[Order] = deque()
+        self._on_line: Order | None = None  # sent, and not answered yet
+        self._unanswered = False  # a frame is out; it goes again as it was
+        self._poll_next = False  # after an order a poll: no card is kept waiting by lights
+        self._tries = 0
+        self._busy = 0
+        self._probes = 0
+        self._slowest_s = 0.0  # from the command's end to the answer's first byte
+
+    def __repr__(self) -> str:
+        return f"OsdpDevice({self.address})"
+
+    # --------------------------------------------------------------------------- its turns
+
+    @property
+    def urgent(self) -> bool:
+        """Something waits to be said to a device that can be spoken to."""
+        waits = bool(self._orders) and not self._poll_next
+        return waits and self.online is True and not self._unanswered
+
+    def next_frame(self) -> bytes:
+        """The bytes of this turn: those without an answer again, an order, or a poll."""
+        if self._unanswered:
+            return self.session.again()
+        self._unanswered = True
+        if self.session.needs_opening:
+            return self.session.next_frame()
+        take = bool(self._orders) and not self._poll_next
+        self._poll_next = take
+        self._on_line = self._orders.popleft() if take else None
+        return self.session.next_frame(POLL if self._on_line is None else self._on_line.command)
+
+    def patience_s(self) -> float:
+        """How long to wait for the first byte. One that is away gets little, and now and then
+        what the standard allows: a slow one must be able to come back."""
+        if self.online or self.session.state is not State.IDENTIFY:
+            return REPLY_DELAY_S
+        self._probes += 1
+        if not self._probes % LONG_PROBE_EVERY:
+            return REPLY_DELAY_S
+        return min(REPLY_DELAY_S, max(PROBE_PATIENCE_S, 2 * self._slowest_s))
+
+    def answered_after(self, seconds: float) -> None:
+        self._slowest_s = max(self._slowest_s, seconds)
+
+    def tell(self, command: Command) -> None:
+        """Say it in a coming turn. Past the cap the oldest that nobody waits for is dropped."""
+        if len(self._orders) >= MAX_ORDERS:
+            oldest = next((order for order in self._orders if order.answered is None), None)
+            if oldest is None:
+                return
+            self._orders.remove(oldest)
+        self._orders.append(Order(command))
+
+    async def ask(self, command: Command) -> Reply:
+        """Say it, and what the device answered. Raises DeviceError where it is away or goes away,
+        refuses, or has too much to do. Given up by the caller, it is not said any more."""
+        if self.online is not True or len(self._orders) >= MAX_ORDERS:
+            raise DeviceError(f"OSDP device {self.address} is not online")
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        order = Order(command, answered)
+        self._orders.append(order)
+        try:
+            reply = await answered
+        finally:
+            if order in self._orders:
+                self._orders.remove(order)
+        if isinstance(reply, Nak):
+            raise DeviceError(f"OSDP device {self.address} refuses: {reply.reason}")
+        return reply
+
+    # -------------------------------------------------------------------------- what comes
+
+    def was_silent(self, now_ns: int) -> None:
+        """No answer, or a spoilt one. A session that is given up is opened anew before the device
+        counts as away: one bad frame never takes it offline."""
+        self._tries += 1
+        first = self.session.state is State.IDENTIFY
+        if first and (not self.online or self._tries >= ATTEMPTS):
+            self.lost("it does not answer", now_ns)
+        elif self._tries >= ATTEMPTS:
+            self._begin_anew("no answer to an order")
+
+    def was_busy(self, now_ns: int) -> None:
+        self._busy += 1
+        if self._busy > MAX_BUSY:
+            self.lost("it has been busy for too long", now_ns)
+
+    def went_on(self) -> None:
+        """The opening goes on."""
+        self._answered()
+
+    def has_opened(self, opened: Opened) -> None:
+        """The session is open: the device is online, and asked how it is."""
+        self._answered()
+        if self.online is not True:
+            self.online = True
+            self._say(Online(_described(opened.device_id, secure=opened.secure)))
+        self.tell(LOCAL_STATUS)
+        for part in self.parts:
+            part.opened()
+
+    def replied(self, reply: Reply | Malformed, stamp: Stamp) -> None:
+        """A genuine reply, to a poll or to an order."""
+        order = self._on_line
+        self._answered()
+        if isinstance(reply, Malformed):
+            self._say(reply)
+            if order is not None:
+                order.settle(DeviceError(f"OSDP device {self.address}: {reply.reason}"))
+            return
+        if order is not None:
+            order.settle(reply)
+        if isinstance(reply, LocalStatus):
+            self._say(TamperChanged(reply.tamper))
+            self._say(PowerChanged(reply.power_failed))
+        for part in self.parts:
+            part.heard(reply, stamp)
+
+    def refused(self, nak: Nak, now_ns: int) -> None:
+        """A NAK fails the command, not the link. One that ends the session is a device that has
+        forgotten it, as after a power-up: that is told, and it is opened anew at once."""
+        order = self._on_line
+        self._answered()
+        if order is not None:
+            order.settle(nak)
+        if self.session.state is State.CLOSED:
+            pause_s = 0.0 if self.online else PROBE_EVERY_S
+            self.lost(f"it lost its session, as after a power-up ({nak.reason})", now_ns, pause_s)
+
+    def attacked(self, reason: str, now_ns: int) -> None:
+        """Out of service, and told once until it is online again."""
+        if self.online is not False:
+            self._say(SecurityFailed(reason))
+        self.lost(reason, now_ns, ATTACKED_PAUSE_S)
+
+    def lost(self, reason: str, now_ns: int, pause_s: float = PROBE_EVERY_S) -> None:
+        """Away: whoever waits for its word learns so, and a probe follows."""
+        self._begin_anew(reason)
+        waiting, self._orders = self._orders, deque()
+        for order in waiting:
+            order.settle(DeviceError(f"OSDP device {self.address}: {reason}"))
+        self.probe_at_ns = now_ns + round(pause_s * NS_PER_S)
+        if self.online is not False:
+            self.online = False
+            self._say(Offline(reason))
+
+    def _begin_anew(self, reason: str) -> None:
+        order = self._on_line
+        self._answered()
+        self.session.restart()
+        if order is not None:
+            order.settle(DeviceError(f"OSDP device {self.address}: {reason}"))
+
+    def _answered(self) -> None:
+        self._unanswered, self._on_line, self._tries, self._busy = False, None, 0, 0
+
+    def _say(self, event: DeviceEvent) -> None:
+        for part in self.parts:
+            part.told(event)
+
+
+def _described(device: DeviceId, *, secure: bool) -> str:
+    """For people: who made it, and how it is spoken to."""
+    firmware = ".".join(map(str, device.firmware))
+    made = f"vendor {device.vendor.hex()} model {device.model}.{device.version}"
+    channel = "secure channel" if secure else "clear text"
+    return f"{made}, serial {device.serial}, firmware {firmware}, {channel}"

@@ -1,0 +1,149 @@
+"""The driver `osdp-io`: outputs and inputs of a device on an OSDP bus, as relays and inputs of a
+door. Owns what they mean; must not know what hangs on them. The bus speaks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pydantic import Field
+
+from drivers.buses.osdp import OsdpBus, OsdpPlace
+from drivers.buses.osdp_device import DeviceEvent
+from drivers.protocols.osdp import commands
+from drivers.protocols.osdp.commands import OutputControl
+from drivers.protocols.osdp.replies import InputStatus, OutputStatus, Reply
+from gatewayd.domain.model import Stamp
+from gatewayd.domain.ports import (
+    ControllerEvent,
+    DeviceError,
+    Driver,
+    DriverContext,
+    DriverKind,
+    InputChanged,
+    Malformed,
+    Offline,
+    Online,
+)
+
+SWITCH_DEADLINE_S = 1.5  # GB 50396: card to actuator within 2 s; the rest is the card's
+
+
+class OsdpIoOptions(OsdpPlace):
+    """Settings of the outputs and inputs of a device on an OSDP bus."""
+
+    relays: int = Field(default=1, ge=1, le=32, description="Outputs of the device.")
+    inputs: int = Field(default=2, ge=0, le=32, description="Inputs of the device.")
+
+
+class OsdpIo:
+    """Implements `gatewayd.domain.ports.DoorController`, and `Part` for its bus."""
+
+    def __init__(self, options: OsdpIoOptions, context: DriverContext) -> None:
+        """Raises ValueError where the key file holds no key, or the place is taken otherwise."""
+        bus: OsdpBus = context.bus
+        self._options = options
+        self._name = f"{context.device_id}, OSDP address {options.address} of {options.bus}"
+        self._device = bus.device(options)
+        self._device.parts.append(self)
+        self._emit: Callable[[ControllerEvent], None] | None = None
+        self._standing: dict[type, DeviceEvent] = {}
+        self._inputs: tuple[bool, ...] | None = None  # as last told, None: not since it is online
+
+    async def run(self, emit: Callable[[ControllerEvent], None]) -> None:
+        """Emit what the device tells until cancelled; the bus does the talking."""
+        self._emit = emit
+        try:
+            for event in list(self._standing.values()):
+                emit(event)
+            if self._device.online:
+                self._inputs = None
+                self._device.tell(commands.INPUT_STATUS)
+            await asyncio.Event().wait()
+        finally:
+            self._emit = None
+
+    def expect_order(self) -> None:
+        """Nothing to keep back: a poll is the shortest frame there is."""
+
+    async def set_relay(self, relay: int, energised: bool) -> None:
+        """Switch and read back. Raises DeviceError unless the device confirmed the new state."""
+        if not 1 <= relay <= self._options.relays:
+            raise DeviceError(
+                f"{self._name}: there is no relay {relay}; the settings say 1 to"
+                f" {self._options.relays}"
+            )
+        try:
+            async with asyncio.timeout(SWITCH_DEADLINE_S):
+                await self._switch(relay, energised)
+        except TimeoutError as error:
+            raise DeviceError(
+                f"{self._name}: relay {relay} was not confirmed within {SWITCH_DEADLINE_S:g} s"
+            ) from error
+
+    async def _switch(self, relay: int, energised: bool) -> None:
+        action = commands.Output.ON if energised else commands.Output.OFF
+        reply = await self._device.ask(commands.control_outputs(OutputControl(relay - 1, action)))
+        if not isinstance(reply, OutputStatus):  # some acknowledge, and tell only when asked
+            reply = await self._device.ask(commands.OUTPUT_STATUS)
+        on = reply.on[relay - 1 : relay] if isinstance(reply, OutputStatus) else ()
+        if on != (energised,):
+            state = "energised" if energised else "released"
+            raise DeviceError(
+                f"{self._name}: relay {relay} was told to be {state} and reads back otherwise:"
+                " check the device and its supply"
+            )
+
+    # -------------------------------------------------------------------- the bus's side: Part
+
+    def heard(self, reply: Reply, stamp: Stamp) -> None:
+        """Inputs that changed; all of them, the first time since it is online."""
+        if not isinstance(reply, InputStatus) or self._emit is None:
+            return
+        before, self._inputs = self._inputs, reply.active[: self._options.inputs]
+        for index, active in enumerate(self._inputs):
+            if before is None or before[index : index + 1] != (active,):
+                self._emit(InputChanged(index + 1, active, stamp))
+
+    def told(self, event: DeviceEvent) -> None:
+        """What becomes of the device. The last of each kind is kept for a late listener."""
+        match event:
+            case Online():
+                self._standing.clear()
+                self._standing[Online] = event
+                self._inputs = None
+            case Offline():
+                self._standing.pop(Online, None)
+                self._standing[Offline] = event
+            case Malformed():
+                pass
+            case _:
+                self._standing[type(event)] = event
+        if self._emit is not None:
+            self._emit(event)
+
+    def opened(self) -> None:
+        """How do the inputs stand?"""
+        if self._options.inputs:
+            self._device.tell(commands.INPUT_STATUS)
+
+
+def build(options: OsdpIoOptions, context: DriverContext) -> OsdpIo:
+    """A board on the bus of its context. Raises ValueError as the class does."""
+    return OsdpIo(options, context)
+
+
+def port_of(options: OsdpIoOptions) -> str:
+    """What no second driver may use: its place on its bus."""
+    return f"{options.bus}, address {options.address}, outputs and inputs"
+
+
+DRIVER = Driver(
+    kind=DriverKind.CONTROLLER,
+    name="osdp-io",
+    options=OsdpIoOptions,
+    build=build,
+    port_of=port_of,
+    bus="osdp",
+)

@@ -1,0 +1,196 @@
+"""The driver `osdp-reader`: a reader on an OSDP bus, with its keypad, light, buzzer and display.
+
+Owns what a reader's replies mean and what it was told to show. The bus speaks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydantic import Field
+
+from drivers.buses.osdp import OsdpBus, OsdpPlace
+from drivers.buses.osdp_device import DeviceEvent
+from drivers.protocols.osdp.replies import FormattedCard, KeypadKeys, RawCard, Reply
+from drivers.readers import osdp_signs
+from drivers.readers.presentation import Presentations
+from gatewayd.domain import wiegand
+from gatewayd.domain.model import NS_PER_S, Credential, Stamp
+from gatewayd.domain.ports import (
+    Driver,
+    DriverContext,
+    DriverKind,
+    KeyPressed,
+    Malformed,
+    Offline,
+    Online,
+    Presented,
+    ReaderEvent,
+)
+from gatewayd.domain.signs import Sign, Tone
+
+log = logging.getLogger(__name__)
+
+
+class OsdpReaderOptions(OsdpPlace):
+    """Settings of a reader on an OSDP bus."""
+
+    reader: int = Field(
+        default=0, ge=0, le=3, description="Which reader of the device, where it has several."
+    )
+    accept_unknown_lengths: bool = Field(
+        default=False,
+        description="Take cards of a length that no known format has, without a parity check.",
+    )
+    reversed_bits: bool = Field(
+        default=False, description="The device sends a card's bits the other way round."
+    )
+    debounce_ms: int = Field(
+        default=1_000,
+        ge=0,
+        le=60_000,
+        description="The same card again this soon after it was last seen is the same tap.",
+    )
+
+
+class OsdpReader:
+    """Implements `gatewayd.domain.ports.SignedReader`, and `Part` for its bus."""
+
+    def __init__(self, options: OsdpReaderOptions, context: DriverContext) -> None:
+        """Raises ValueError where the key file holds no key, or the place is taken otherwise."""
+        bus: OsdpBus = context.bus
+        self._options = options
+        self._name = context.device_id
+        self._clock = context.clock
+        self._device = bus.device(options)
+        self._device.parts.append(self)
+        self._emit: Callable[[ReaderEvent], None] | None = None
+        self._standing: dict[type, DeviceEvent] = {}  # what holds, for whoever listens late
+        self._presentations = Presentations(options.debounce_ms)
+        self._rests = Sign()
+        self._sound_again_ns: int | None = None  # a moment's tone has stopped the resting one
+        self._sounded = asyncio.Event()
+
+    async def run(self, emit: Callable[[ReaderEvent], None]) -> None:
+        """Emit what the reader tells until cancelled; the bus does the talking."""
+        self._emit = emit
+        try:
+            for event in list(self._standing.values()):
+                emit(event)
+            while True:
+                await self._sounded.wait()
+                self._sounded.clear()
+                await self._sound_again()
+        finally:
+            self._emit = None
+
+    # -------------------------------------------------------------------- the bus's side: Part
+
+    def heard(self, reply: Reply, stamp: Stamp) -> None:
+        """Cards and keys of this reader; others at the same address have parts of their own."""
+        match reply:
+            case RawCard(reader=self._options.reader):
+                self._present(self._card(reply), stamp)
+            case KeypadKeys(reader=self._options.reader):
+                for key in reply.keys:
+                    self._tell(KeyPressed(key.key, stamp))
+            case FormattedCard(reader=self._options.reader):
+                self._tell(Malformed("a card as characters: set the reader to send raw bits"))
+            case _:
+                pass  # the device's own state comes through `told`; the rest is the board's
+
+    def told(self, event: DeviceEvent) -> None:
+        """What becomes of the device. The last of each kind is kept for a late listener."""
+        match event:
+            case Online():
+                self._standing.clear()
+                self._standing[Online] = event
+            case Offline():
+                self._standing.pop(Online, None)
+                self._standing[Offline] = event
+            case Malformed():
+                pass
+            case _:
+                self._standing[type(event)] = event
+        self._tell(event)
+
+    def opened(self) -> None:
+        """It may know nothing of how it should rest."""
+        for command in osdp_signs.resting(self._rests, None, self._options.reader):
+            self._device.tell(command)
+
+    def _card(self, raw: RawCard) -> Credential | Malformed:
+        bits = raw.bits
+        if self._options.reversed_bits:
+            bits = int(f"{bits:0{raw.bit_count}b}"[::-1], 2)
+        return wiegand.identify(bits, raw.bit_count, self._options.accept_unknown_lengths)
+
+    def _present(self, found: Credential | Malformed, stamp: Stamp) -> None:
+        if isinstance(found, Malformed):
+            self._tell(found)
+        elif self._presentations.is_new(found, stamp.monotonic_ns):
+            self._tell(Presented(found, stamp))
+
+    def _tell(self, event: ReaderEvent) -> None:
+        if self._emit is not None:
+            self._emit(event)
+
+    # --------------------------------------------------------- the core's side: SignedReader
+
+    def rest(self, sign: Sign) -> None:
+        """Show this until told otherwise, and again whenever the reader comes back."""
+        before, self._rests = self._rests, self._legible(sign)
+        self._sound_again_ns = None
+        if self._device.online:
+            for command in osdp_signs.resting(self._rests, before, self._options.reader):
+                self._device.tell(command)
+
+    def flash(self, sign: Sign, for_s: float) -> None:
+        """Show this for so many seconds. A reader that is away has missed it."""
+        if not self._device.online:
+            return
+        for command in osdp_signs.flashing(self._legible(sign), for_s, self._options.reader):
+            self._device.tell(command)
+        if sign.tone is not Tone.SILENT and self._rests.tone is Tone.REPEATED:
+            self._sound_again_ns = self._clock.monotonic_ns() + round(for_s * NS_PER_S)
+            self._sounded.set()
+
+    async def _sound_again(self) -> None:
+        """The buzzer has one pattern: a moment's ends the resting one, which then begins anew."""
+        while self._sound_again_ns is not None:
+            due_ns = self._sound_again_ns
+            await self._clock.sleep_until(due_ns)
+            if self._sound_again_ns == due_ns:
+                self._sound_again_ns = None
+                self._device.tell(osdp_signs.sound(self._rests.tone, self._options.reader))
+
+    def _legible(self, sign: Sign) -> Sign:
+        """Without a text that an OSDP display, which knows printable ASCII, can't show."""
+        if sign.text.isascii() and sign.text.isprintable():
+            return sign
+        log.warning("reader %s: an OSDP display shows ASCII only, no %r", self._name, sign.text)
+        return replace(sign, text="")
+
+
+def build(options: OsdpReaderOptions, context: DriverContext) -> OsdpReader:
+    """A reader on the bus of its context. Raises ValueError as the class does."""
+    return OsdpReader(options, context)
+
+
+def port_of(options: OsdpReaderOptions) -> str:
+    """What no second driver may use: its place on its bus."""
+    return f"{options.bus}, address {options.address}, reader {options.reader}"
+
+
+DRIVER = Driver(
+    kind=DriverKind.READER,
+    name="osdp-reader",
+    options=OsdpReaderOptions,
+    build=build,
+    port_of=port_of,
+    bus="osdp",
+    signs=True,
+)
