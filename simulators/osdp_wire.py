@@ -13,7 +13,6 @@ MARK = 0xFF
 REPLY = 0x80  # set in the address of whoever answers
 BROADCAST = 0x7F
 MAX_FRAME = 1440  # OSDP 2.2 §5.7; a length beyond it is no frame: look for the next SOM
-MAX_WAITING = 2 * MAX_FRAME  # bytes without a frame in them; the oldest go
 GAP_S = 0.1  # a frame that stops for so long is over: less than the 200 ms to the retry
 MAC_SIZE = 4
 _CRC_BIT, _BLOCK_BIT = 0x04, 0x08
@@ -145,7 +144,10 @@ def decode(raw: bytes) -> Frame:
 
 
 class FrameScanner:
-    """Finds frames in what comes over the line, in pieces of any size."""
+    """Finds frames in what comes over the line, in pieces of any size.
+
+    It holds less than MAX_FRAME bytes: no frame is longer, and what is none goes at once.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -161,7 +163,6 @@ class FrameScanner:
             self._skip(len(self._buffer))
         self._last_s = now_s
         self._buffer += data
-        self._skip(max(len(self._buffer) - MAX_WAITING, 0))
         frames = []
         while (frame := self._next()) is not None:
             frames.append(frame)

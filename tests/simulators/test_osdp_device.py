@@ -239,11 +239,16 @@ def test_sequence_0_ends_the_session() -> None:
     assert not panel.device.secure
 
 
-def test_data_that_is_only_authenticated_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("scs", "code", "data"), [(0x15, p.TEXT, b"\0\1\0\1\1\1x"), (0x17, p.POLL, b"")]
+)
+def test_a_security_block_that_does_not_suit_the_data_is_refused(
+    scs: int, code: int, data: bytes
+) -> None:
     """SCS_15 with data would show it to all on the wire."""
     panel = online(reader(), SEALED)
-    head = bytes([0x53, 0, 0, 0, 4 | 8 | panel.sequence, 2, 0x15, p.TEXT]) + b"\0\1\0\1\1\1x"
-    head = head[:2] + (len(head) + 6).to_bytes(2, "little") + head[4:]
+    rest = bytes([4 | 8 | panel.sequence, 2, scs, code]) + data
+    head = bytes([0x53, 0]) + (len(rest) + 10).to_bytes(2, "little") + rest
     body = head + panel.mac(head, panel.reply_mac)[:4]
     with pytest.raises(PanelError, match="clear text"):
         panel.again(body + p.check(body))
