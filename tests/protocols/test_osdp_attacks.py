@@ -129,6 +129,21 @@ def test_a_reply_under_a_block_that_is_no_replys_is_refused(block: bytes) -> Non
     assert is_attack(session.receive(frame_of(forged)), AttackKind.WRONG_MAC, session)
 
 
+@pytest.mark.parametrize("block", [b"\x02\x15", b"\x02\x17"])
+def test_a_right_mac_does_not_make_a_commands_block_a_replys(block: bytes) -> None:
+    reader = Reader(key=KEY)
+    session = opened(a_session(), reader)
+    reader.block = block
+    assert is_attack(talk(session, reader), AttackKind.WRONG_MAC, session)
+
+
+def test_a_busy_that_claims_security_must_prove_it() -> None:
+    session = opened(a_session(), Reader(key=KEY))
+    sent = session.next_frame()
+    forged = reckon_frame(0x81, sent[4] & 7 | 8, b"\x02\x16\x79\x01\x02\x03\x04")[0]
+    assert is_attack(session.receive(frame_of(forged)), AttackKind.WRONG_MAC, session)
+
+
 def test_a_commands_mac_is_no_replys() -> None:
     """The panel's own frame, sent back as a reply with its right MAC."""
     session = opened(a_session(), Reader(key=KEY))
@@ -157,6 +172,19 @@ def test_a_reply_is_a_replay_when_its_number_comes_back() -> None:
     session.receive(frame_of(first))
     for _ in range(2):
         talk(session, reader)
+    session.next_frame()
+    assert is_attack(session.receive(frame_of(first)), AttackKind.REPLAY, session)
+
+
+def test_a_reply_of_an_earlier_session_is_a_replay() -> None:
+    nonces = iter(range(1, 9))
+    session = Session(1, KEY, random_bytes=lambda count: bytes([next(nonces)] * count))
+    reader = Reader(key=KEY)
+    opened(session, reader)
+    first = reader.answer(session.next_frame())
+    session.receive(frame_of(first))
+    session.restart()
+    opened(session, reader)
     session.next_frame()
     assert is_attack(session.receive(frame_of(first)), AttackKind.REPLAY, session)
 

@@ -191,6 +191,7 @@ def test_silence_frees_a_frame_from_behind_a_false_start() -> None:
     assert [frame.raw for frame in frames(found)] == [POLL]
     assert reasons(found) == ["frame cut short by silence"]
     assert decoder.quiet() == []
+    assert reasons(decoder.feed(b"\x53") + decoder.quiet()) == ["frame cut short by silence"]
     assert not decoder._held
     assert reasons(decoder.feed(b"\x00")) == ["bytes outside a frame"]  # it is told anew
 

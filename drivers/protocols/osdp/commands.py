@@ -18,7 +18,7 @@ _BYTE = 1
 
 
 class Color(IntEnum):
-    """The colours of a LED (§6.10, table 18)."""
+    """The colours of a LED."""
 
     BLACK = 0
     RED = 1
@@ -31,7 +31,7 @@ class Color(IntEnum):
 
 
 class Output(IntEnum):
-    """What an output shall do (§6.9); timed ones go back by themselves."""
+    """What an output shall do; timed ones go back by themselves."""
 
     NO_CHANGE = 0
     OFF = 1
@@ -43,7 +43,7 @@ class Output(IntEnum):
 
 
 class Tone(IntEnum):
-    """What a buzzer shall do (§6.11)."""
+    """What a buzzer shall do."""
 
     NONE = 0
     OFF = 1

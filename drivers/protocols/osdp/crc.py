@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 
-_CRC_START = 0x1D0F  # OSDP 2.2 §5.9.5; the polynomial is 0x1021, unreflected: that of crc_hqx
+_CRC_START = 0x1D0F  # the polynomial is 0x1021, unreflected: that of crc_hqx
 
 
 def crc16(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ class AttackKind(StrEnum):
 
     CLEAR_TEXT = "clear_text"  # a reply without security inside a secure session
     WRONG_MAC = "wrong_mac"
-    REPLAY = "replay"  # the MAC of an earlier reply of this session
+    REPLAY = "replay"  # the MAC of an earlier reply
     WRONG_CRYPTOGRAM = "wrong_cryptogram"  # the device does not know the key
     DEFAULT_KEY = "default_key"  # SCBK-D offered where the device's own key was asked for
     RMAC_STATUS = "rmac_status"  # the device says that the panel's proof is wrong

@@ -23,7 +23,7 @@ _SECURITY = 9  # the function code of PDCAP that tells of the secure channel
 
 
 class NakCode(IntEnum):
-    """Why a device refuses (OSDP 2.2, table 47)."""
+    """Why a device refuses."""
 
     NOT_SAID = 0  # some readers send no code at all
     CRC = 1

@@ -379,8 +379,6 @@ class Session:
         self._sequence = 0
         self._waiting = False
         self._channel = None
-        self._recent_macs.clear()
-        self._capabilities = Capabilities()
 
     def _move(self, event: _Event) -> None:
         self._state = TRANSITIONS[self._state, event]
