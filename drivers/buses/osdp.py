@@ -93,7 +93,7 @@ class OsdpPlace(BaseModel):
     def _one_way_to_speak(self) -> OsdpPlace:
         if self.key_file is None and not self.clear_text:
             raise ValueError(
-                "needs a key_file; gatewayd osdp pair makes it and gives the device its key"
+                "needs a key_file, or clear_text = true: see docs/reference/drivers/osdp.md"
             )
         if self.key_file is not None and self.clear_text:
             raise ValueError("has a key_file and clear_text = true: remove one of the two")
@@ -149,7 +149,9 @@ class OsdpBus:
         return known
 
     async def run(self, emit: Emit) -> None:
-        """Poll until cancelled, through every outage of the line."""
+        """Poll until cancelled, through every outage of the line. The end says nothing: whoever
+        ends the bus knows."""
+        self._all_lost("its bus begins anew")
         polling: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as tg, aclosing(self._line.events()) as events:
             try:
@@ -162,7 +164,6 @@ class OsdpBus:
             finally:
                 if polling is not None:
                     polling.cancel()
-                self._all_lost("the bus is not running")
 
     # --------------------------------------------------------------------------- whose turn
 
@@ -311,7 +312,8 @@ class OsdpBus:
         self._opening = None
         now_ns = self._clock.monotonic_ns()
         for device in self._devices.values():
-            device.lost(reason, now_ns, 0.0)
+            if device.online is not None:
+                device.lost(reason, now_ns, 0.0)
 
 
 def build(options: OsdpBusOptions, context: DriverContext) -> OsdpBus:

@@ -63,6 +63,7 @@ def example_site(folder: Path) -> Path:
     write_private(folder / "secrets" / "camera-password", "camera\n")
     write_private(folder / "secrets" / "mqtt-password", "broker\n")
     write_private(folder / "secrets" / "pin.key", "0123456789abcdef\n")
+    write_private(folder / "secrets" / "gatehouse-back.key", "0123456789abcdef" * 2 + "\n")
     write_private(folder / "operators.toml", OPERATORS)
     (folder / "central-keys.json").write_text(CENTRAL_KEYS)
     make_certificate(folder / "tls", "console")

@@ -54,6 +54,7 @@ def test_each_file_that_the_example_names_is_missed_if_it_is_not_there(tmp_path:
     keys = [problem.key for problem in check_settings(path, load_registry())]
     assert keys == [
         "site.pin_key_file",
+        "reader.gatehouse-back-in.key_file",
         "camera.main-gate-face.password_file",
         "camera.main-gate-overview.password_file",
         "link.password_file",

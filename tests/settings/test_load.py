@@ -46,10 +46,12 @@ def test_a_port_is_a_path_like_others_unless_it_is_a_url(
 ) -> None:
     monkeypatch.chdir("/")
     path = example_site(tmp_path)
-    text = path.read_text().replace('"/dev/ttyS1"', f'"{port}"')
+    text = path.read_text().replace(
+        '"/dev/serial/by-id/usb-FTDI_FT232R_main-gate-out-if00-port0"', f'"{port}"'
+    )
     path.write_text(text)
     options = load_settings(path, load_registry()).options
-    assert options["gatehouse-back-in"].port == str(tmp_path / port)
+    assert options["main-gate-out"].port == str(tmp_path / port)
     assert options["building-6-in"].port == "socket://192.168.20.16:4002"
 
 
