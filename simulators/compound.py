@@ -432,7 +432,7 @@ def levels() -> list[Record]:
     named |= {"office": ("物业", "office")}
     named |= {shift: (SHIFT_NAMES[shift], shift) for shift in SHIFTS}
     through = {"doors": [], "groups": ["entrances"]}
-    drivers = {"name": "车主", "doors": list(LANES), "schedule": "always"}
+    drivers = {"name": "车主", "doors": list(LANES), "groups": [], "schedule": "always"}
     keyholders = {"name": "内部房间", "doors": [], "groups": ["inner-rooms"], "schedule": "always"}
     return [
         *(

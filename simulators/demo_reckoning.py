@@ -189,7 +189,7 @@ def _unexpected(pairs: Sequence[tuple[SentTap, Event]], centre: Centre) -> Itera
 def _hit(lanes: Sequence[Lane]) -> Iterable[str]:
     for lane in lanes:
         if lane.hits:
-            yield f"the arm of {lane.name} came down on a vehicle, {lane.hits} times"
+            yield f"the arm of {lane.name} came down on a vehicle: {lane.hits}"
 
 
 def shown_as(kind: str, masked: str) -> str:

@@ -227,7 +227,11 @@ def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str
     ]
     lines = ["", *(f"  {name:30} {value}" for name, value in rows), *(f"  {m}" for m in more)]
     if r.faults:
-        lines += ["", "NOT every tap is accounted for as it should be:", *(f"  {fault}" for fault in r.faults)]
+        lines += [
+            "",
+            "NOT every tap is accounted for as it should be:",
+            *(f"  {fault}" for fault in r.faults),
+        ]
     else:
         lines += ["", "Every tap that was sent is at the centre, exactly once."]
     return "\n".join(lines)

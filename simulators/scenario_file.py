@@ -14,8 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 HERE = Path(__file__).parent / "scenarios"
 
 Act = Literal[
-    *("enter", "leave", "refused", "held", "through", "drive", "forced", "pin"),
-    *("input", "order", "reset"),
+    "enter",
+    "leave",
+    "refused",
+    "held",
+    "through",
+    "drive",
+    "forced",
+    "pin",
+    "input",
+    "order",
+    "reset",
 ]
 CARD_ACTS = ("enter", "refused", "held", "through", "drive")
 AT_BARRIERS = ("drive", "refused", "order")
