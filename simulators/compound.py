@@ -24,8 +24,9 @@ DAY_S = 86_400
 RESIDENTS = 300
 BUILDINGS = 6
 DOORS = ("main-gate", "side-door")
-INNER_DOORS = ("office", "archive-outer", "archive-inner")  # for a few of the staff
-VISITORS = 12
+INNER_DOORS = ("office", "archive-outer", "archive-inner", "strong-room")  # for a few of the staff
+LANES = ("lane",)  # for those who drive
+VISITORS = 100  # one each hour
 SITE_ZONE = ZoneInfo("Asia/Shanghai")
 
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余"
@@ -89,6 +90,7 @@ class Issued:
     valid_from: int | None = None
     valid_until: int | None = None
     uses: int | None = None  # how often it opens in all
+    permit_until: int | None = None  # of a vehicle: paid until
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,14 @@ class _Maker:
         levels = ("residents",)
         return Someone(person_id, name, role, *home, self._new_phone(), levels, issued)
 
+    @property
+    def _midnight(self) -> datetime:
+        """Of today, at the site."""
+        return datetime(self._today.year, self._today.month, self._today.day, tzinfo=SITE_ZONE)
+
     def special(self) -> dict[str, Someone]:
         """The characters that a scenario calls by their part."""
-        midnight = datetime(self._today.year, self._today.month, self._today.day, tzinfo=SITE_ZONE)
-        ended = int((midnight - timedelta(days=4)).timestamp())
+        ended = int((self._midnight - timedelta(days=4)).timestamp())
         new = self._resident
         cast = {
             "expired": new("p-301", "钱立新", "tenant", ("3", "1", "804"), valid_until=ended),
@@ -232,7 +238,19 @@ class _Maker:
             "trainee": self.staff("trainee", "档案", keys),
             "watched": replace(watched, watch="请联系物业值班室"),
             "lender": self._resident("p-305", "高子涵", "family", ("1", "1", "302")),
+            "keeper": self.staff("keeper", "保险库", keys),
+            "auditor": self.staff("auditor", "审计", keys),
+            "driver": self._driver("p-306", "罗志强", ("6", "1", "901"), paid_days=180),
+            "late-payer": self._driver("p-307", "梁文博", ("6", "2", "1204"), paid_days=-3),
         }
+
+    def _driver(
+        self, person_id: str, name: str, home: tuple[str, str, str], *, paid_days: int
+    ) -> Someone:
+        """A resident who drives, with a permit that is paid until so many days from today."""
+        until = int((self._midnight + timedelta(days=paid_days)).timestamp())
+        someone = self._resident(person_id, name, "owner", home, permit_until=until)
+        return replace(someone, levels=("residents", "drivers"))
 
     def visitor(self, number: int) -> Someone:
         name = self._rng.choice(SURNAMES) + self._given()
@@ -311,7 +329,8 @@ def person_record(someone: Someone, pin_key: bytes | None = None) -> Record:
 
 
 def credential_record(person_id: str, issued: Issued) -> Record:
-    optional = {} if issued.uses is None else {"uses": issued.uses}
+    limits = {"uses": issued.uses, "permit_until": issued.permit_until}
+    optional = {key: limit for key, limit in limits.items() if limit is not None}
     return {
         "t": "credential",
         "kind": "card",
@@ -408,11 +427,12 @@ def groups(doors: Sequence[str]) -> list[Record]:
 
 def levels() -> list[Record]:
     """Residents and guards at all hours, office and cleaners in their own, through all entrances;
-    and who has keys to the inner rooms."""
+    who has keys to the inner rooms, and who drives in."""
     named = {"residents": ("住户", "always"), "guards": ("保安", "always")}
     named |= {"office": ("物业", "office")}
     named |= {shift: (SHIFT_NAMES[shift], shift) for shift in SHIFTS}
     through = {"doors": [], "groups": ["entrances"]}
+    drivers = {"name": "车主", "doors": list(LANES), "groups": [], "schedule": "always"}
     keyholders = {"name": "内部房间", "doors": [], "groups": ["inner-rooms"], "schedule": "always"}
     return [
         *(
@@ -420,6 +440,7 @@ def levels() -> list[Record]:
             for level, (name, schedule) in named.items()
         ),
         {"t": "level", "id": "keyholders", **keyholders},
+        {"t": "level", "id": "drivers", **drivers},
     ]
 
 

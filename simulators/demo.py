@@ -33,7 +33,7 @@ from simulators.compound import SITE_ZONE
 from simulators.control import ControlClient
 from simulators.demo_layout import BOARDS, READERS, Layout
 from simulators.demo_process import Command, Process, ProcessFailed
-from simulators.demo_reckoning import DENIED, GRANTED, Centre, Reckoning, read_taps, reckon
+from simulators.demo_reckoning import DENIED, GRANTED, Centre, Lane, Reckoning, read_taps, reckon
 from simulators.demo_table import Event, Screen, make_screen, summary
 
 NAME = "demo"
@@ -237,11 +237,20 @@ class Demo:
             *(events, upto, missing["missing"], chain["whole"]),
             *(status["repeats"], status["altered"]),
         )
-        reckoning = reckon(read_taps(self._layout.taps), told)
+        reckoning = reckon(read_taps(self._layout.taps), told, await self._lanes())
         journaled = journaled_decisions(self._layout.state)
         files = sum(1 for _ in self._layout.state.glob("pictures/**/*.jpg"))
         text = summary(reckoning, journaled, files, [verified, f"kept in {self._layout.run}"])
         return text, self._verdict(reckoning, journaled)
+
+    async def _lanes(self) -> list[Lane]:
+        """What became of the vehicles, as the boards saw it."""
+        lanes = []
+        for name in BOARDS:
+            async with ControlClient(self._layout.control(name)) as board:
+                barriers = (await board.ask({"do": "status"}))["barriers"]
+            lanes += [Lane(each["name"], each["passed"], each["hits"]) for each in barriers]
+        return lanes
 
     @staticmethod
     def _verdict(reckoning: Reckoning, journaled: int) -> int:

@@ -20,6 +20,8 @@ READERS = {
     "office-in": ("--kind", "wiegand-hex", "--keypad", "4"),
     "archive-outer-in": ("--kind", "wiegand-hex"),
     "archive-inner-in": ("--kind", "wiegand-hex"),
+    "strong-room-in": ("--kind", "wiegand-hex"),
+    "lane-in": ("--kind", "id12"),
 }
 BOARDS = {
     "board-1": (
@@ -31,6 +33,10 @@ BOARDS = {
     "board-2": (
         *("--door", "relay=1,contact=1,exit=2,name=archive-outer"),
         *("--door", "relay=2,contact=3,exit=4,name=archive-inner"),
+    ),
+    "board-3": (
+        *("--door", "relay=3,contact=5,exit=6,name=strong-room"),
+        *("--barrier", "open=1,close=2,loop=1,presence=2,up=3,down=4,name=lane,travel_s=1"),
     ),
 }
 

@@ -2,7 +2,8 @@
 
 Per reader, the taps in the order they were sent must be the centre's decisions in the order of the
 journal: the same cards (their last four digits), a code where one was typed, none missing, none
-twice.
+twice. Each is decided as the scenario says, unless somebody at the console gave orders meanwhile;
+and no arm came down on a vehicle.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 Event = dict[str, Any]
 GRANTED, DENIED, OUTCOME = "access.granted", "access.denied", "access.outcome"
 MAX_NAMED = 10
+EXPECTED_ORDERS = {"fire_reset", "change_password"}  # the scenario's guard gives no others
 NS_PER_MS = 1_000_000
 
 
@@ -44,6 +46,15 @@ class Centre:
     chain_whole: bool
     repeats: int
     altered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What the simulated barrier counted: vehicles that passed, and arms that came down on one."""
+
+    name: str
+    passed: int
+    hits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ class Reckoning:
     latency_ms: float | None  # median, from the tap's last byte to the lock's release
     lockdowns: tuple[Lockdown, ...]
     fires: tuple[int, int]  # detected, and reset by a person
+    lanes: tuple[Lane, ...]
     faults: tuple[str, ...]
 
     @property
@@ -103,7 +115,7 @@ def _active_alarms(events: Sequence[Event]) -> set[str]:
     return active
 
 
-def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
+def reckon(taps: Sequence[SentTap], centre: Centre, lanes: Sequence[Lane] = ()) -> Reckoning:
     decisions = sorted(
         (event for event in centre.events if event["kind"] in {GRANTED, DENIED}),
         key=lambda event: (event["epoch"], event["seq"]),
@@ -136,7 +148,8 @@ def reckon(taps: Sequence[SentTap], centre: Centre) -> Reckoning:
         latency_ms=median(waits_ms) if waits_ms else None,
         lockdowns=tuple(_lockdowns(centre.events)),
         fires=(kinds["fire.detected"], kinds["fire.reset"]),
-        faults=tuple(_faults(taps, decisions, centre)),
+        lanes=tuple(lanes),
+        faults=(*_faults(taps, decisions, centre), *_unexpected(pairs, centre), *_hit(lanes)),
     )
 
 
@@ -159,6 +172,24 @@ def _lockdowns(events: Sequence[Event]) -> Iterable[Lockdown]:
         if caused:
             last_ns = max(change["stamp"]["mono_ns"] for change in caused)
             yield Lockdown(len(caused), (last_ns - order["stamp"]["mono_ns"]) / NS_PER_MS)
+
+
+def _unexpected(pairs: Sequence[tuple[SentTap, Event]], centre: Centre) -> Iterable[str]:
+    """Decisions other than the scenario's. None where a person at the console gave orders: what
+    followed from these is theirs."""
+    ordered = {e["data"]["action"] for e in centre.events if e["kind"] == "operator.ordered"}
+    if ordered - EXPECTED_ORDERS:
+        return
+    wrong = [(tap, event) for tap, event in pairs if decided_as(event) != tap.expect]
+    for tap, event in wrong[:MAX_NAMED]:
+        what = f"tap {tap.n} at {tap.reader}, {shown_as(tap.kind, tap.masked)}"
+        yield f"{what}: {decided_as(event)}, and not {tap.expect}"
+
+
+def _hit(lanes: Sequence[Lane]) -> Iterable[str]:
+    for lane in lanes:
+        if lane.hits:
+            yield f"the arm of {lane.name} came down on a vehicle: {lane.hits}"
 
 
 def shown_as(kind: str, masked: str) -> str:

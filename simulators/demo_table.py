@@ -207,6 +207,7 @@ def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str
     r = reckoning
     alarms, denials = _counted(r.alarms), _counted(r.denials)
     lockdowns = "; ".join(f"{each.doors} doors in {each.took_ms:.0f} ms" for each in r.lockdowns)
+    lanes = "; ".join(f"{n.name}: {n.passed} passed, {n.hits} hit by the arm" for n in r.lanes)
     latency = "no lock was released" if r.latency_ms is None else f"{r.latency_ms:.1f} ms (median)"
     rows = [
         ("taps sent", str(r.sent)),
@@ -219,13 +220,18 @@ def summary(reckoning: Reckoning, journaled: int, files: int, more: Iterable[str
         ("alarms", f"{alarms}; still active: {r.open_alarms}"),
         ("fires", f"{r.fires[0]}, {r.fires[1]} of them reset by a person"),
         ("lockdown, order to last lock", lockdowns or "none was ordered"),
+        ("vehicles", lanes or "none came"),
         ("card's last byte to open lock", latency),
         ("decided as the scenario says", f"{r.sent - r.unexpected} of {r.sent}"),
         ("events at the centre", f"{r.events}, {r.repeats} of them came more than once"),
     ]
     lines = ["", *(f"  {name:30} {value}" for name, value in rows), *(f"  {m}" for m in more)]
     if r.faults:
-        lines += ["", "NOT every tap is accounted for:", *(f"  {fault}" for fault in r.faults)]
+        lines += [
+            "",
+            "NOT every tap is accounted for as it should be:",
+            *(f"  {fault}" for fault in r.faults),
+        ]
     else:
         lines += ["", "Every tap that was sent is at the centre, exactly once."]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,7 +119,7 @@ async def check_stage(path: Path, scenario: Scenario, stage: Stage) -> None:
     statuses = [await stage.readers[reader].ask({"do": "status"}) for reader in readers.values()]
     mute = {door for door, told in zip(readers, statuses, strict=True) if not told["keypad"]}
     named = [each["name"] for each in (await stage.inputs.ask({"do": "status"}))["named"]]
-    faults = []
+    faults = [fault async for fault in _barriers_missing(path, scenario, stage)]
     for number, scene in enumerate(scenario.scene):
         key = f"{path}: scene.{number}"
         if (scene.pin or scene.code) and scene.door in mute:
@@ -135,6 +136,15 @@ async def check_stage(path: Path, scenario: Scenario, stage: Stage) -> None:
             faults.append(f"{key}: needs a guard who resets: add --guard FILE")
     if faults:
         raise ScenarioError("\n".join(faults))
+
+
+async def _barriers_missing(path: Path, scenario: Scenario, stage: Stage) -> AsyncIterator[str]:
+    for number, door in enumerate(scenario.door):
+        if door.barrier:
+            known = (await stage.boards[door.id].ask({"do": "status"}))["barriers"]
+            if door.barrier > len(known):
+                what = f"the relay board has {len(known)}: start it with --barrier"
+                yield f"{path}: door.{number}.barrier: {what}"
 
 
 async def _tell(

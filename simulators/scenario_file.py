@@ -14,14 +14,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 HERE = Path(__file__).parent / "scenarios"
 
 Act = Literal[
-    "enter", "leave", "refused", "held", "through", "forced", "pin", "input", "order", "reset"
+    "enter",
+    "leave",
+    "refused",
+    "held",
+    "through",
+    "drive",
+    "forced",
+    "pin",
+    "input",
+    "order",
+    "reset",
 ]
-CARD_ACTS = ("enter", "refused", "held", "through")
+CARD_ACTS = ("enter", "refused", "held", "through", "drive")
+AT_BARRIERS = ("drive", "refused", "order")
 WHO = (
     *("resident", "guard", "expired", "suspended", "lost", "unknown", "cleaner-off-duty"),
-    *("visitor", "watched", "lender", "accountant", "archivist", "trainee"),
+    *("visitor", "watched", "lender", "accountant", "archivist", "trainee", "keeper", "auditor"),
+    *("driver", "late-payer"),
 )
-Order = Literal["lockdown", "lift_lockdown", "open"]
+Order = Literal["lockdown", "lift_lockdown", "open", "forgive"]
 
 # What an act needs beside `at_s`, and what it may have.
 KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -32,6 +44,7 @@ KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         ("held", "door expect open_s", "who pin"),
         ("pin", "door code expect", "open_s"),
         ("through", "door then then_expect", "who"),
+        ("drive", "door who expect", "open_s"),
         ("leave", "door", "open_s who expect"),
         ("forced", "door open_s", ""),
         ("input", "input open_s", "door"),
@@ -42,12 +55,13 @@ KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 WHAT_FOR = {
     "door": "the id of one of the [[door]] tables",
     "expect": "the decision, 'granted' or the reason of the denial",
+    "who": "whose card it is",
     "then": "the id of the [[door]] behind it",
     "then_expect": "the decision at that door, 'granted' or the reason of the denial",
     "open_s": "how long the door stays open, or the input lasts",
     "code": "the digits to type",
     "input": "its name at the relay board's --input",
-    "order": "lockdown, lift_lockdown or open",
+    "order": "lockdown, lift_lockdown, open or forgive",
 }
 
 Seconds = Annotated[float, Field(gt=0, le=600)]
@@ -73,16 +87,26 @@ class Pace(_Table):
     step_s: Seconds = 0.5
     patience_s: Seconds = 2.5
     settle_s: Seconds = 1.0
+    drive_s: Seconds = 7.0
 
 
 class ScenarioDoor(_Table):
     id: str
     reader: str
     bits: tuple[int, ...]
-    board_door: int = Field(ge=1)
+    board_door: int = Field(default=0, ge=0)
+    barrier: int = Field(default=0, ge=0)
     board: str = ""
     share: float = Field(default=1, ge=0)
     exit_reader: str = ""
+
+    @model_validator(mode="after")
+    def _wired(self) -> Self:
+        if bool(self.board_door) == bool(self.barrier):
+            raise ValueError("write board_door, the board's Nth --door, or barrier, its --barrier")
+        if self.barrier and self.share:
+            raise ValueError("nobody of the crowd drives: write share = 0 with barrier")
+        return self
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -117,6 +141,8 @@ class Scene(_Table):
         given = {key for key in self.model_fields_set if getattr(self, key) != ""}
         if self.order == "open":
             needs |= {"door"}
+        if self.order == "forgive":
+            may -= {"door"}
         for key in sorted(needs - given):
             raise ValueError(f"act '{self.act}' needs {key}: {WHAT_FOR[key]}")
         for key in sorted(given - needs - may - {"at_s", "act", "part"}):
@@ -149,6 +175,7 @@ class Scenario(_Table):
         if not any(door.share for door in self.door):
             raise ValueError("no door has a share of the crowd: give one a share above 0")
         mute = {door.id for door in self.door if not door.exit_reader}
+        barriers = {door.id for door in self.door if door.barrier}
         for scene in self.scene:
             for named in {scene.door, scene.then} - {"", *known}:
                 raise ValueError(f"a scene names door '{named}'; known: {', '.join(known)}")
@@ -156,6 +183,11 @@ class Scenario(_Table):
                 raise ValueError(
                     f"a scene leaves by card at '{scene.door}', which has no exit_reader"
                 )
+            if scene.act == "drive" and scene.door not in barriers:
+                raise ValueError(f"a scene drives through '{scene.door}', which has no barrier")
+            if scene.act not in AT_BARRIERS and {scene.door, scene.then} & barriers:
+                fits = ", ".join(AT_BARRIERS)
+                raise ValueError(f"act '{scene.act}' is none at a barrier: {fits}")
             if scene.at_s > self.length_s:
                 raise ValueError(f"a scene at {scene.at_s:g} s is after length_s")
         return self

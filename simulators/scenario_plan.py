@@ -29,8 +29,8 @@ class Step:
 
     `door` is empty for what concerns the whole site. `who` comes, or which input or order it is.
     `expect` is the one decision that follows, empty where none does. `digits` are typed: after the
-    card as its PIN, or alone as a code. `open_s`: of the door, or how long an input lasts. `then`
-    is the door behind the first, with the decision there.
+    card as its PIN, or alone as a code. `open_s`: of the door, how long an input lasts, or a
+    vehicle stops under the arm. `then` is the door behind the first, with the decision there.
     """
 
     order: int
@@ -157,7 +157,7 @@ class _Planner:
         return [self._inputs_free.get(step.who, 0.0)] if step.act == "input" else []
 
     def _step(self, scene: Scene) -> Step:
-        pass_s = scene.open_s or self._scenario.pace.pass_s
+        pass_s = scene.open_s or (0.0 if scene.act == "drive" else self._scenario.pace.pass_s)
         about = (0, 0.0, scene.door, scene.act, scene.what, None, scene.expect, pass_s)
         if scene.act == "through":
             about = (*about[:6], "granted", pass_s)
@@ -199,6 +199,8 @@ class _Planner:
                 return step.open_s + pace.step_s
             case "input" | "order" | "reset":
                 return pace.settle_s + pace.step_s
+            case "drive":
+                return pace.settle_s + pace.hold_s + pace.drive_s + step.open_s + pace.step_s
             case "through":
                 again_s = 0.0 if step.then_expect == "interlocked" else pace.settle_s
                 lets_in_s = pace.hold_s + pace.lock_s + pace.reach_s + step.open_s

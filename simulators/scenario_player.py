@@ -24,6 +24,7 @@ from simulators.scenario_plan import Plan, Step, stays_out
 T_ORDER_S = 5.0  # for the centre's command to reach the doors
 MASKED_CODE = "••••"
 EXIT_HOLD_S = 0.4
+T_LANE_S = 20.0  # for a vehicle to be gone, and the arm down
 NS_PER_S = 1_000_000_000
 LISTEN_NS = NS_PER_S // 10  # how late a player may notice `stop`
 
@@ -134,6 +135,8 @@ class Player:
                 await self._through(door, self._doors[step.then], step)
             case "refused":
                 await self._tap(door, step)
+            case "drive":
+                await self._drive(door, step)
             case "pin":
                 await self._type_code(door, step)
                 if not stays_out(step):
@@ -226,9 +229,50 @@ class Player:
             return
         await self._go_through(first, step.open_s)
         await self._pause(self._scenario.pace.settle_s)
+        if self._stopped:  # the first door may still count as open
+            return
         await self._tap(second, then)
         if step.then_expect == "granted":
             await self._go_through(second, step.open_s)
+
+    async def _drive(self, door: ScenarioDoor, step: Step) -> None:
+        """A vehicle comes and its card is shown. Let in, it drives through once the arm is up, and
+        stops under it for `open_s`; else it backs out. Over when the lane is free, the arm down."""
+        await self._vehicle(door, "arrive")
+        await self._pause(self._scenario.pace.settle_s)
+        if self._stopped:  # nobody knows yet whether the loop in front has been read
+            await self._vehicle(door, "leave")
+            return
+        await self._tap(door, step)
+        patience_s = self._scenario.pace.patience_s
+        if step.expect == "granted" and await self._lane_is(door, patience_s, arm=1.0):
+            await self._drive_in(door, step.open_s)
+        else:
+            self.played.waited_in_vain += step.expect == "granted"
+            await self._vehicle(door, "leave")
+        await self._lane_is(door, T_LANE_S, arm=0.0, vehicle=False)
+
+    async def _drive_in(self, door: ScenarioDoor, stops_s: float) -> None:
+        if stops_s:
+            await self._vehicle(door, "stop")
+            await self._pause(stops_s)
+        await self._vehicle(door, "pass")
+        self.played.passed += 1
+
+    async def _vehicle(self, door: ScenarioDoor, action: str) -> None:
+        order = {"do": "vehicle", "barrier": door.barrier, "action": action}
+        await self._stage.boards[door.id].ask(order)
+
+    async def _lane_is(self, door: ScenarioDoor, within_s: float, **wanted: float | bool) -> bool:
+        """Wait until that is so of the barrier; whether it was, in time."""
+        deadline_ns = self._clock.monotonic_ns() + round(within_s * NS_PER_S)
+        while not self._stopped and self._clock.monotonic_ns() < deadline_ns:
+            status = await self._stage.boards[door.id].ask({"do": "status"})
+            barrier = status["barriers"][door.barrier - 1]
+            if all(barrier[key] == value for key, value in wanted.items()):
+                return True
+            await self._pause(0.05)
+        return False
 
     async def _released(self, door: ScenarioDoor) -> bool:
         status = await self._stage.boards[door.id].ask({"do": "status"})

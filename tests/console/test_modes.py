@@ -9,7 +9,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from gatewayd.console.routes import modes
+from gatewayd.console.routes import modes, ordering
 from gatewayd.domain.events import Cause, CauseKind, DoorModeOrdered, OperatorOrdered, Outcome
 from gatewayd.domain.model import DoorId, DoorMode, ModeSlot
 from gatewayd.domain.ports import FireAnswer, JournalError
@@ -129,7 +129,7 @@ async def test_a_door_whose_mode_cannot_be_journaled_is_named(console: Rig) -> N
 
 async def test_a_lockdown_that_does_not_end_is_told(console: Rig) -> None:
     console.doors.hang = True
-    with patch.object(modes, "DOOR_TIMEOUT_S", 0.01):
+    with patch.object(ordering, "DOOR_TIMEOUT_S", 0.01):
         async with console.signed_in(Role.LEADER) as client:
             answer = await order(client, LOCKDOWN, REASON)
     assert answer.json()["code"] == "door-silent"
@@ -203,7 +203,7 @@ async def test_a_door_that_is_not_there_or_silent_is_told(console: Rig, what: st
     async with console.signed_in(Role.LEADER) as client:
         gone = await order(client, f"/api/v1/doors/back-gate/{what}", body)
         console.doors.hang = True
-        with patch.object(modes, "DOOR_TIMEOUT_S", 0.01):
+        with patch.object(ordering, "DOOR_TIMEOUT_S", 0.01):
             silent = await order(client, f"/api/v1/doors/main-gate/{what}", body, "key-00000002")
         keyless = await client.post(f"/api/v1/doors/main-gate/{what}", json=body)
     assert gone.json()["code"] == "no-such-door"

@@ -11,7 +11,7 @@ import pytest
 
 from gatewayd.console import models, repeats
 from gatewayd.console.problems import ProblemError
-from gatewayd.console.routes import orders
+from gatewayd.console.routes import ordering
 from gatewayd.domain.events import (
     AlarmAcknowledged,
     AlarmShelved,
@@ -120,7 +120,7 @@ async def test_an_order_without_a_key_moves_nothing(console: Rig) -> None:
 
 async def test_a_door_that_is_silent_is_told_and_not_repeated(console: Rig) -> None:
     console.doors.hang = True
-    with patch.object(orders, "DOOR_TIMEOUT_S", 0.01):
+    with patch.object(ordering, "DOOR_TIMEOUT_S", 0.01):
         async with console.signed_in() as client:
             answer = await order(client, UNLOCK, REASON)
             again = await order(client, UNLOCK, REASON)

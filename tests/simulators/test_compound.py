@@ -15,6 +15,7 @@ from gatewayd.domain.schedule import is_open
 from gatewayd.store.whitelist import WhitelistStore
 from simulators.compound import (
     INNER_DOORS,
+    LANES,
     SITE_ZONE,
     Card,
     Tech,
@@ -91,6 +92,11 @@ def test_the_special_characters_are_what_they_are_called() -> None:
     assert {issued.status for issued in special["lost"].issued} == {"lost"}
     assert {issued.status for issued in special["suspended"].issued} == {"suspended"}
     assert special["watched"].watch
+    midnight_s = ms("2026-11-24T00:00:00") // 1000
+    for who, paid in (("driver", True), ("late-payer", False)):
+        [until] = {issued.permit_until for issued in special[who].issued}
+        assert until is not None
+        assert (until > midnight_s) is paid
 
 
 def test_pins_are_given_out_only_under_the_sites_key_and_digits_never() -> None:
@@ -175,4 +181,5 @@ async def test_the_gateways_own_whitelist_takes_the_list_and_keeps_the_hours(
     assert is_open(store.schedules()[ScheduleId(schedule)], store.calendars(), local) is open_
     assert {*store.levels()[LevelId("office")].door_ids} == {"main-gate", "side-door"}
     assert {*store.levels()[LevelId("keyholders")].door_ids} == set(INNER_DOORS)
+    assert {*store.levels()[LevelId("drivers")].door_ids} == set(LANES)
     store.close()

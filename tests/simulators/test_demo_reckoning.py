@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from simulators.demo_reckoning import Centre, Lockdown, SentTap, read_taps, reckon
+from simulators.demo_reckoning import Centre, Lane, Lockdown, SentTap, read_taps, reckon
 from simulators.demo_table import LiveScreen, PlainScreen, clock_text, make_screen, said, summary
 
 READER = "main-gate-in"
@@ -100,10 +100,29 @@ def test_other_faults_spoil_the_account_too(more: dict[str, Any], why: str) -> N
     assert why in fault
 
 
-def test_a_decision_that_the_scenario_did_not_expect_is_counted() -> None:
+def test_a_decision_that_the_scenario_did_not_expect_spoils_the_account() -> None:
     taps = [tap(1, "AAAA", expect="expired"), tap(2, "BBBB", expect="expired")]
     told = centre(decided(1, "AAAA", reason="expired"), decided(2, "BBBB"))
-    assert reckon(taps, told).unexpected == 1
+    found = reckon(taps, told)
+    assert found.unexpected == 1
+    assert found.faults == ("tap 2 at main-gate-in, card …BBBB: granted, and not expired",)
+
+
+@pytest.mark.parametrize(("action", "faults"), [("lockdown", 0), ("fire_reset", 1)])
+def test_what_follows_from_an_order_at_the_console_is_only_counted(
+    action: str, faults: int
+) -> None:
+    ordered = event(1, "operator.ordered", operator="leader", action=action)
+    told = centre(ordered, decided(2, "AAAA", reason="door_locked_down"))
+    found = reckon([tap(1, "AAAA")], told)
+    assert (found.unexpected, len(found.faults)) == (1, faults)
+
+
+def test_an_arm_that_came_down_on_a_vehicle_spoils_the_account() -> None:
+    lanes = [Lane("north", passed=3, hits=0), Lane("south", passed=2, hits=1)]
+    found = reckon([], centre(), lanes)
+    assert found.faults == ("the arm of south came down on a vehicle: 1",)
+    assert "north: 3 passed, 0 hit by the arm; south: 2 passed" in summary(found, 0, 0, [])
 
 
 def test_the_figures_are_counted_from_the_events() -> None:

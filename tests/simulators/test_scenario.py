@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +66,12 @@ def written(folder: Path, change: dict[str, str]) -> Path:
         ),
         ({"share = 3 ": "share = 0 ", "share = 1\n": "share = 0\n"}, "no door has a share"),
         ({"length_s = 3600": "length_s = 3600\nlenght_s = 1"}, "lenght_s"),
+        ({"barrier = 1": "board_door = 2"}, "a scene drives through 'lane', which has no barrier"),
+        ({"barrier = 1": ""}, "write board_door, the board's Nth --door, or barrier, its"),
+        ({"barrier = 1": "barrier = 1\nboard_door = 1"}, "write board_door, .* or barrier"),
+        ({'act = "drive"': 'act = "enter"'}, "act 'enter' is none at a barrier: drive"),
+        ({'who = "driver"\n': ""}, "act 'drive' needs who: whose card it is"),
+        ({'order = "forgive"': 'order = "forgive"\ndoor = "lane"'}, "act 'order' has no door"),
         ({"length_s = 3600": "length_s ="}, "Invalid value"),
     ],
 )
@@ -104,8 +110,20 @@ def test_within_a_minute_all_scenes_are_told_early_and_taps_come_every_few_secon
     assert told.left_out == ()
     scenes = {(s.act, s.who): s.at_s for s in told.steps if s.who not in {"resident", "somebody"}}
     assert {who for _, who in scenes} >= {"expired", "unknown", "lost", "cleaner-off-duty"}
+    assert {who for _, who in scenes} >= {"keeper", "auditor", "driver", "late-payer"}
     assert all(at_s < 54 for at_s in scenes.values())  # what is the site's makes others wait
-    acts = {"held", "forced", "enter", "leave", "refused", "through", "input", "order", "reset"}
+    acts = {
+        "held",
+        "forced",
+        "enter",
+        "leave",
+        "refused",
+        "through",
+        "input",
+        "order",
+        "reset",
+        "drive",
+    }
     assert acts == {s.act for s in told.steps}
     taps = [step.at_s for step in told.steps if step.card]
     assert len(taps) >= 20
@@ -309,6 +327,27 @@ def test_who_leaves_by_card_came_in_by_card_and_comes_in_again_only_after_it() -
     assert plan(seconds=120).inside == tuple(inside)
 
 
+DRIVE = {"act": "drive", "door": "lane", "who": "driver", "expect": "granted"}
+
+
+def test_a_vehicle_has_the_lane_for_itself_until_it_is_through() -> None:
+    stops = {"at_s": 10, **DRIVE, "open_s": 6}
+    told_plan = told(story(stops, {"at_s": 10, **DRIVE, "who": "late-payer", "expect": "x"}))
+    first, second = [step for step in told_plan.steps if step.act == "drive"]
+    assert first.card == COMPOUND.special["driver"].card_for([40])
+    assert second.at_s - first.at_s >= 6 + HOUR.pace.drive_s
+
+
+def test_nobody_of_the_crowd_drives(tmp_path: Path) -> None:
+    assert {s.who for s in plan(seconds=120).steps if s.door == "lane"} == {"driver", "late-payer"}
+    share = {
+        "barrier = 1 ": "barrier = 1\nshare = 1 #",
+        "share = 0\n\n# The people": "\n# The people",
+    }
+    with pytest.raises(ScenarioError, match="nobody of the crowd drives: write share = 0"):
+        load_scenario(written(tmp_path, share))
+
+
 def test_the_next_hour_knows_who_is_inside() -> None:
     first = plan(seconds=60)
     came: set[str] = set()
@@ -357,7 +396,8 @@ def test_a_scenario_without_its_readers_says_which(
     argv = ["scenario", "--record", str(tmp_path / "r"), "--board", "b", "--reader", "a=b"]
     assert main(argv) == 1
     missing = (
-        "archive-inner-in, archive-outer-in, main-gate-in, main-gate-out, office-in, side-door-in"
+        "archive-inner-in, archive-outer-in, lane-in, main-gate-in, main-gate-out, office-in,"
+        " side-door-in, strong-room-in"
     )
     assert f"--reader is missing for {missing}:" in capsys.readouterr().err
 
@@ -368,7 +408,7 @@ def test_a_scenario_without_a_board_that_it_names_says_which(
     argv = ["scenario", "--record", str(tmp_path / "r"), "--board", "b"]
     argv += [part for name in READERS for part in ("--reader", f"{name}=b")]
     assert main(argv) == 1
-    assert "--board is missing for board-2: write ID=SOCKET" in capsys.readouterr().err
+    assert "--board is missing for board-2, board-3: write ID=SOCKET" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [["--reader", "nothing"], ["--speed", "0"], ["--seconds", "x"]])
@@ -396,14 +436,17 @@ def test_the_plan_shows_that_digits_are_typed_and_not_which(
 class Device:
     """Tells its status, as a reader and a board do."""
 
+    barriers: Sequence[dict[str, Any]] = ({},)
+
     async def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         assert request == {"do": "status"}
-        return {"keypad": None, "named": [{"name": "loop"}]}
+        return {"keypad": None, "named": [{"name": "loop"}], "barriers": self.barriers}
 
 
 async def test_scenes_that_the_devices_cannot_play_are_all_named_before_anybody_moves() -> None:
     device: Any = Device()
-    stage = Stage(dict.fromkeys(READERS, device), {}, device)
+    boards = dict.fromkeys((door.id for door in HOUR.door), device)
+    stage = Stage(dict.fromkeys(READERS, device), boards, device)
     fits = {"at_s": 1, "act": "input", "input": "loop", "open_s": 2}
     scenario = story(fits, {"at_s": 2, **CARD_AND_PIN}, {"at_s": 3, **CODE}, {"at_s": 4, **FIRE})
     lockdown = story({"at_s": 5, **LOCKDOWN})
@@ -420,3 +463,8 @@ async def test_scenes_that_the_devices_cannot_play_are_all_named_before_anybody_
     with pytest.raises(ScenarioError, match=r"s.toml: scene.0: .*add --guard FILE"):
         await check_stage(Path("s.toml"), story({"at_s": 5, "act": "reset"}), stage)
     await check_stage(Path("s.toml"), story(fits), stage)
+    device.barriers = ()
+    with pytest.raises(
+        ScenarioError, match=r"s.toml: door.6.barrier: the relay board has 0: start"
+    ):
+        await check_stage(Path("s.toml"), story(fits), stage)

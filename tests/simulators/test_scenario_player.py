@@ -52,6 +52,8 @@ class FakeDevice:
             return {"sent": self.sent, "first_ns": 50, "sent_ns": 77}
         if request["do"] == "command":
             return {"outcome": self.outcome}
+        if request["do"] == "vehicle":
+            return {}
         if request["do"] == "status":
             return {"doors": [{"locked": self.locked}, {"locked": self.locked}]}
         forced = request["do"] == "door" and not request.get("only_if_unlocked")
@@ -67,8 +69,9 @@ def step(act: Any, expect: str = "", open_s: float = 1.0, digits: str = "") -> S
 
 
 def set_up(board: Any, reader: Any, others: Any = None, centre: Any = None) -> Stage:  # fakes
-    readers = dict.fromkeys(("main-gate-in", "main-gate-out", "side-door-in"), reader)
-    return Stage(readers, {"main-gate": board, "side-door": board}, others or board, centre)
+    readers = dict.fromkeys(("main-gate-in", "main-gate-out", "side-door-in", "lane-in"), reader)
+    boards = dict.fromkeys(("main-gate", "side-door", "lane"), board)
+    return Stage(readers, boards, others or board, centre)
 
 
 async def played(
@@ -266,6 +269,57 @@ def test_a_file_without_a_guard_says_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text("{}")
     with pytest.raises(ValueError, match=r"demo\.json: needs 'console' and the password"):
         Guard.from_file(tmp_path / "demo.json")
+
+
+class FakeLane(FakeDevice):
+    """Its arm is up while a vehicle that was let in is there, and down once that has gone."""
+
+    def __init__(self, *, lets_in: bool = True) -> None:
+        super().__init__()
+        self.lets_in = lets_in
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        reply = await super().ask(request)
+        waits = not {"pass", "leave"} & set(self.moves())
+        arm = float(self.lets_in and "present" in self.moves() and waits)
+        return {**reply, "barriers": [{"arm": arm, "vehicle": waits}]}
+
+
+@pytest.mark.parametrize(
+    ("expect", "lets_in", "stops_s", "moves"),
+    [
+        ("granted", True, 0.0, ["arrive", "present", "pass"]),
+        ("granted", True, 6.0, ["arrive", "present", "stop", "pass"]),
+        ("granted", False, 0.0, ["arrive", "present", "leave"]),
+        ("permit_expired", False, 0.0, ["arrive", "present", "leave"]),
+    ],
+)
+async def test_a_vehicle_comes_before_its_card_and_drives_in_or_backs_out(
+    expect: str, lets_in: bool, stops_s: float, moves: list[str]
+) -> None:
+    board, reader = FakeLane(lets_in=lets_in), FakeDevice()
+    reader.asked = board.asked  # one order of events
+    drives = replace(step("drive", expect, stops_s), door="lane")
+    player, taps = await played(board, reader, drives)
+    assert board.moves() == moves
+    assert [(tap["reader"], tap["expect"]) for tap in taps] == [("lane-in", expect)]
+    assert player.played.passed == ("pass" in moves)
+    assert player.played.waited_in_vain == (expect == "granted" and not lets_in)
+
+
+async def test_told_to_stop_a_driver_who_has_not_shown_a_card_goes_away() -> None:
+    clock, board, record = ManualClock(), FakeLane(), io.StringIO()
+    player = Player(HOUR, set_up(board, board), record, clock)
+    drives = replace(step("drive", "granted"), door="lane")
+    async with asyncio.TaskGroup() as group:
+        playing = group.create_task(player.play(Plan((drives,), 10, ())), name="playing")
+        while "arrive" not in board.moves():
+            await clock.advance(0.5)
+        player.stop()
+        await clock.advance(1)
+        await playing
+    assert board.moves() == ["arrive", "leave"]
+    assert record.getvalue() == ""
 
 
 async def test_a_lock_that_closes_before_the_handle_is_reached_is_not_forced() -> None:

@@ -14,8 +14,7 @@ from gatewayd.console.deps import AreaDesk
 from gatewayd.console.models import AreaList, AreaPeople, Forgiveness, ForgiveResult
 from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
-from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, key_of
-from gatewayd.domain.events import Cause, CauseKind
+from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, cause_of, key_of
 from gatewayd.domain.model import Area, AreaId, PersonId
 
 router = APIRouter(prefix=PREFIX, tags=["areas"])
@@ -54,7 +53,7 @@ async def forgive(
     person_id = None if order.person_id is None else _person(console, desk, order.person_id)
 
     async def act() -> ForgiveResult:
-        cause = Cause(CauseKind.OPERATOR, who.operator.name, order.reason)
+        cause = cause_of(who, order.reason)
         now = console.deps.clock.now()
         return ForgiveResult(seq=await desk.forgive(person_id, area_id, cause, now))
 

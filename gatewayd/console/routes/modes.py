@@ -29,17 +29,19 @@ from gatewayd.console.routes.ordering import (
     ALL_DOORS,
     ORDER_ERRORS,
     Key,
+    answered,
+    cause_of,
+    door_of,
+    journal_order,
     key_of,
     refuse_late,
-    silent,
 )
-from gatewayd.domain.events import Cause, CauseKind, OperatorOrdered, Outcome
+from gatewayd.domain.events import Outcome
 from gatewayd.domain.model import DoorId, DoorMode
 from gatewayd.domain.ports import FireAnswer, JournalError
 
 router = APIRouter(prefix=PREFIX)
 
-DOOR_TIMEOUT_S = 10.0  # the door's own time-out is 2 s; this one only ends a wait that has no end
 LOCKDOWN_NOTE_S = 0.2  # a lockdown's order is journaled within this time, or after the doors moved
 FIRE = "fire"
 
@@ -62,7 +64,7 @@ async def lockdown(order: Lockdown, who: Who, console: ConsoleDep, key: Key = No
 
     async def act() -> ModeResult:
         seq = await _note_lockdown(console, who, target, order.reason)
-        cause, doors = _cause(who, order.reason), console.deps.doors
+        cause, doors = cause_of(who, order.reason), console.deps.doors
         done = await _at_each(
             door_ids, lambda door: doors.set_mode(door, DoorMode.LOCKED_DOWN, cause), target
         )
@@ -86,8 +88,8 @@ async def lift_lockdown(
     target, door_ids = _target(console, order)
 
     async def act() -> ModeResult:
-        seq = await _journal(console, who, "lift_lockdown", target, order.reason)
-        cause, doors = _cause(who, order.reason), console.deps.doors
+        seq = await journal_order(console, who, "lift_lockdown", target, order.reason)
+        cause, doors = cause_of(who, order.reason), console.deps.doors
         done = await _at_each(door_ids, lambda door: doors.lift(door, cause), target)
         return ModeResult(seq=seq, doors=done)
 
@@ -98,7 +100,7 @@ async def lift_lockdown(
 def _target(console: Console, order: Lockdown) -> tuple[str, Sequence[DoorId]]:
     """What the journal calls it, and its doors."""
     if order.door_id is not None:
-        return order.door_id, [_door(console, order.door_id)]
+        return order.door_id, [door_of(console, order.door_id)]
     if order.zone is None:
         return ALL_DOORS, [DoorId(door) for door in console.views.doors]
     if order.zone not in console.views.zones:
@@ -118,19 +120,19 @@ async def _at_each(
             outcome = Outcome.FAILED
         return DoorOutcome(door_id=door_id, outcome=outcome)
 
-    try:
-        async with asyncio.timeout(DOOR_TIMEOUT_S), asyncio.TaskGroup() as group:
+    async def all_of_them() -> list[DoorOutcome]:
+        async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(door), name=f"order at {door}") for door in door_ids]
-    except TimeoutError:
-        raise silent(target) from None
-    return [task.result() for task in tasks]
+        return [task.result() for task in tasks]
+
+    return await answered(all_of_them(), target)
 
 
 async def _note_lockdown(console: Console, who: SignedIn, target: str, reason: str) -> int:
     """The order's seq, or 0: a disk that is slow or full does not keep the doors open."""
     try:
         async with asyncio.timeout(LOCKDOWN_NOTE_S):
-            return await _journal(console, who, "lockdown", target, reason)
+            return await journal_order(console, who, "lockdown", target, reason)
     except (JournalError, TimeoutError):
         return 0
 
@@ -151,16 +153,16 @@ async def set_mode(
 ) -> ModeOrderResult:
     """The operators' order of this door; it replaces the one before. A lockdown stays over it, and
     it wins over the centre, linkages and the door's own hours."""
-    door = _door(console, door_id)
+    door = door_of(console, door_id)
 
     async def act() -> ModeOrderResult:
         now = console.deps.clock.now()
         if order.until_ms is not None and now.wall_trusted and order.until_ms <= now.wall_ms:
             raise ProblemError("until-passed", f"the box's clock is at {now.wall_ms} ms")
-        seq = await _journal(console, who, f"mode {order.mode}", door_id, order.reason)
+        seq = await journal_order(console, who, f"mode {order.mode}", door_id, order.reason)
         refuse_late(console, now)
         work = console.deps.doors.set_mode(
-            door, DoorMode(order.mode), _cause(who, order.reason), until_ms=order.until_ms
+            door, DoorMode(order.mode), cause_of(who, order.reason), until_ms=order.until_ms
         )
         return await _mode_result(console, door, seq, work)
 
@@ -179,11 +181,11 @@ async def withdraw_mode(
 ) -> ModeOrderResult:
     """The centre's, a linkage's or the hours' order is in force again, or none. A lockdown is not
     lifted by it."""
-    door = _door(console, door_id)
+    door = door_of(console, door_id)
 
     async def act() -> ModeOrderResult:
-        seq = await _journal(console, who, "withdraw_mode", door_id, order.reason)
-        work = console.deps.doors.withdraw(door, _cause(who, order.reason))
+        seq = await journal_order(console, who, "withdraw_mode", door_id, order.reason)
+        work = console.deps.doors.withdraw(door, cause_of(who, order.reason))
         return await _mode_result(console, door, seq, work)
 
     what = f"withdraw {door_id} {order}"
@@ -193,11 +195,7 @@ async def withdraw_mode(
 async def _mode_result(
     console: Console, door: DoorId, seq: int, work: Awaitable[Outcome]
 ) -> ModeOrderResult:
-    try:
-        async with asyncio.timeout(DOOR_TIMEOUT_S):
-            outcome = await work
-    except TimeoutError:
-        raise silent(door) from None
+    outcome = await answered(work, door)
     mode = console.deps.doors.status(door).mode
     return ModeOrderResult(seq=seq, outcome=outcome, mode=mode)
 
@@ -220,8 +218,8 @@ async def reset_fire(
         fire = console.deps.fire
         if fire is None or not fire.on:
             raise ProblemError("no-fire", "load the doors again")
-        seq = await _journal(console, who, "fire_reset", FIRE, order.reason)
-        match await fire.reset(_cause(who, order.reason)):
+        seq = await journal_order(console, who, "fire_reset", FIRE, order.reason)
+        match await fire.reset(cause_of(who, order.reason)):
             case FireAnswer.STILL_ON:
                 raise ProblemError("fire-still-on", "reset the fire panel first, or mend its line")
             case FireAnswer.NO_FIRE:
@@ -231,21 +229,3 @@ async def reset_fire(
 
     what = f"fire reset {order}"
     return await console.repeats.once(who.session.id, key_of(key), what, FireResetResult, act)
-
-
-# -------------------------------------------------------------------------------- together
-
-
-def _door(console: Console, door_id: str) -> DoorId:
-    if door_id not in console.views.doors:
-        raise ProblemError("no-such-door", f"the settings have no door {door_id!r}")
-    return DoorId(door_id)
-
-
-def _cause(who: SignedIn, reason: str) -> Cause:
-    return Cause(CauseKind.OPERATOR, who.operator.name, reason)
-
-
-async def _journal(console: Console, who: SignedIn, action: str, target: str, reason: str) -> int:
-    event = OperatorOrdered(who.operator.name, action, target, reason)
-    return await console.deps.journal.append(event)

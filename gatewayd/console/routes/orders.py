@@ -6,7 +6,6 @@ with what came of it. Must not decide whether a door may open: its mode does, be
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -26,20 +25,22 @@ from gatewayd.console.models import (
 )
 from gatewayd.console.permissions import PREFIX
 from gatewayd.console.problems import ProblemError, responses
-from gatewayd.console.routes.ordering import ORDER_ERRORS, Key, key_of, refuse_late, silent
-from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
-from gatewayd.domain.events import (
-    AlarmAcknowledged,
-    Cause,
-    CauseKind,
-    OperatorOrdered,
+from gatewayd.console.routes.ordering import (
+    ORDER_ERRORS,
+    Key,
+    answered,
+    cause_of,
+    door_of,
+    journal_order,
+    key_of,
+    refuse_late,
 )
-from gatewayd.domain.model import DoorId
+from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
+from gatewayd.domain.events import AlarmAcknowledged
 from gatewayd.domain.ports import ShelveRefusedError
 
 router = APIRouter(prefix=PREFIX)
 
-DOOR_TIMEOUT_S = 10.0  # the door's own time-out is 2 s; this one only ends a wait that has no end
 RECENT_ACKNOWLEDGEMENTS = 200
 
 
@@ -66,19 +67,14 @@ async def unlock(
 ) -> OrderResult:
     """Unlocks for the door's own time. `refused`: its mode forbids it; `interlocked`: another door
     of its interlock must close first; `failed`: unconfirmed."""
-    if door_id not in console.views.doors:
-        raise ProblemError("no-such-door", f"the settings have no door {door_id!r}")
+    door = door_of(console, door_id)
 
     async def act() -> OrderResult:
-        name, reason, ordered = who.operator.name, order.reason, console.deps.clock.now()
-        seq = await console.deps.journal.append(OperatorOrdered(name, "open", door_id, reason))
+        ordered = console.deps.clock.now()
+        seq = await journal_order(console, who, "open", door, order.reason)
         refuse_late(console, ordered)
-        cause = Cause(CauseKind.OPERATOR, name, reason)
-        try:
-            async with asyncio.timeout(DOOR_TIMEOUT_S):
-                outcome = await console.deps.doors.unlock(DoorId(door_id), cause)
-        except TimeoutError:
-            raise silent(door_id) from None
+        work = console.deps.doors.unlock(door, cause_of(who, order.reason))
+        outcome = await answered(work, door)
         return OrderResult(seq=seq, outcome=outcome)
 
     what = f"open {door_id} {order}"
