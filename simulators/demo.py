@@ -31,10 +31,11 @@ from simulators.broker import WAYS
 from simulators.central_signing import write_private
 from simulators.compound import SITE_ZONE
 from simulators.control import ControlClient
-from simulators.demo_layout import BOARDS, READERS, Layout
+from simulators.demo_layout import BOARDS, OSDP_READERS, READERS, Layout
 from simulators.demo_process import Command, Process, ProcessFailed
 from simulators.demo_reckoning import DENIED, GRANTED, Centre, Lane, Reckoning, read_taps, reckon
 from simulators.demo_table import Event, Screen, make_screen, summary
+from simulators.osdp_secure import KEY_SIZE
 
 NAME = "demo"
 HELP = "a whole compound, simulated: broker, centre, devices, gateway and people"
@@ -109,9 +110,16 @@ class Demo:
         passwords = make_operators(layout.operators)
         write_private(layout.no_password, b"none\n")
         write_private(layout.pin_key, secrets.token_hex(PIN_KEY_BYTES).encode())
+        for reader in OSDP_READERS:
+            key = secrets.token_hex(KEY_SIZE)
+            write_private(layout.osdp_key(reader), key.encode())
+            write_private(layout.osdp_keys(reader), f"0 {key}\n".encode())
         command = layout.broker(options.broker, options.broker_way, options.cache)
         broker, camera, *_ = await self._start(
-            *(command, layout.camera()), *map(layout.board, BOARDS), *map(layout.reader, READERS)
+            *(command, layout.camera()),
+            *map(layout.board, BOARDS),
+            *map(layout.reader, READERS),
+            *map(layout.osdp_reader, OSDP_READERS),
         )
         if broker["notice"]:
             self._screen.step(f"*** {broker['notice']} ***")

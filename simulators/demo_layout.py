@@ -17,12 +17,14 @@ READERS = {
     "main-gate-in": ("--kind", "rdm6300"),
     "main-gate-out": ("--kind", "rdm6300"),
     "side-door-in": ("--kind", "wiegand-hex"),
-    "office-in": ("--kind", "wiegand-hex", "--keypad", "4"),
     "archive-outer-in": ("--kind", "wiegand-hex"),
     "archive-inner-in": ("--kind", "wiegand-hex"),
     "strong-room-in": ("--kind", "wiegand-hex"),
     "lane-in": ("--kind", "id12"),
 }
+# Each on an OSDP line of its own, in a secure channel: keypad, light, buzzer and display.
+OSDP_READERS = {"office-in": "office-line"}
+OSDP_BAUD = 9600
 BOARDS = {
     "board-1": (
         *("--door", "relay=1,contact=1,exit=2,name=main-gate"),
@@ -97,6 +99,19 @@ class Layout:
     def reader(self, name: str) -> Command:
         return self._simulator(name, "reader", [*READERS[name], "--link", str(self.line(name))])
 
+    def osdp_reader(self, name: str) -> Command:
+        more = ["--link", str(self.line(name)), "--baud", str(OSDP_BAUD), "--device", "0:reader"]
+        more += ["--key-file", str(self.osdp_keys(name))]
+        return self._simulator(name, "osdp", more)
+
+    def osdp_key(self, name: str) -> Path:
+        """The reader's secure channel key, as the gateway has it."""
+        return self.run / f"{name}.key"
+
+    def osdp_keys(self, name: str) -> Path:
+        """The same key, as the simulated line keeps those of its devices."""
+        return self.run / f"{name}.osdp-keys"
+
     def board(self, name: str) -> Command:
         more = ["--link", str(self.line(name)), "--baud", str(BOARD_BAUD), *BOARDS[name]]
         return self._simulator(name, "relay-board", more)
@@ -117,7 +132,7 @@ class Layout:
     def scenario(self, speed: float, seconds: float | None) -> Command:
         more = ["--compound-seed", str(self.seed), "--speed", str(speed)]
         more += ["--seconds", str(seconds)] if seconds else []
-        for name in READERS:
+        for name in (*READERS, *OSDP_READERS):
             more += ["--reader", f"{name}={self.control(name)}"]
         for name in BOARDS:
             more += ["--board", f"{name}={self.control(name)}"]
@@ -140,6 +155,8 @@ class Layout:
         """What differs from run to run, as --set takes it."""
         ports = {f"reader.{name}.port": self.line(name) for name in READERS}
         ports |= {f"controller.{name}.port": self.line(name) for name in BOARDS}
+        ports |= {f"bus.{bus}.port": self.line(name) for name, bus in OSDP_READERS.items()}
+        ports |= {f"reader.{name}.key_file": self.osdp_key(name) for name in OSDP_READERS}
         values: dict[str, object] = {
             "site.pin_key_file": self.pin_key,
             "storage.directory": self.state,

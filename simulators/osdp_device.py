@@ -323,6 +323,11 @@ class SimulatedOsdpDevice:
     def claims_crc(self) -> bool:
         return self.model.claims_crc
 
+    @property
+    def waiting(self) -> int:
+        """Cards, keys and changes that no reply has carried yet."""
+        return len(self._events)
+
     def next_event(self) -> tuple[int, bytes] | None:
         """For the reply to a POLL; it is then delivered."""
         if not self._events:

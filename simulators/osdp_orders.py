@@ -6,7 +6,9 @@ Owns the table of orders and the checks of their fields. Must not know OSDP.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from simulators.control import ControlError, ControlTable, Reply, Request, Verb
@@ -15,6 +17,7 @@ from simulators.osdp_device import MAX_CARD_BITS, SimulatedOsdpDevice
 from simulators.osdp_face import COLOURS
 from simulators.osdp_faults import OsdpFault
 from simulators.pty_line import PtyLine
+from simulators.reader import KEY_GAP_S, MAX_HOLD_S, MAX_KEY_GAP_S
 
 MAX_WAIT_S = 25.0  # less than a control client waits for its reply
 MAX_AMOUNT = 1000.0
@@ -65,6 +68,8 @@ class LineControls:
 
     def table(self) -> ControlTable:
         return {
+            "present": Verb(self._present, ("device", "bits", "value", "hold_s")),
+            "press": Verb(self._press, ("device", "keys", "gap_s")),
             "card": Verb(self._card, ("device", "bits", "value")),
             "keys": Verb(self._keys, ("device", "keys", "together")),
             "tamper": Verb(self._tamper, ("device", "active")),
@@ -90,6 +95,41 @@ class LineControls:
             raise ControlError(f"no device {address} on this line; its devices: {known}") from error
 
     # ------------------------------------------------------------------------------ people
+
+    async def _present(self, request: Request) -> Reply:
+        """As a plain reader's order: answered once the card went into a reply to the panel."""
+        return await self._sent(request, lambda device: self._hold_card(device, request))
+
+    async def _press(self, request: Request) -> Reply:
+        """As a plain reader's order: a key each `gap_s`, answered after the last reply."""
+        gap_s = request.number("gap_s", KEY_GAP_S, most=MAX_KEY_GAP_S)
+        told: Reply = {}
+        for key in request.text("keys"):
+            told = await self._sent(request, partial(_press_key, key))
+            await asyncio.sleep(gap_s)
+        return told
+
+    async def _sent(self, request: Request, act: Callable[[SimulatedOsdpDevice], bool]) -> Reply:
+        device = self._device(request)
+        try:
+            queued = act(device)
+        except ValueError as error:
+            raise ControlError(str(error)) from error
+        wanted = device.delivered + device.waiting
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                await device.wait_until(lambda: not device.waiting)
+        except TimeoutError as error:
+            raise ControlError(f"no panel asked device {device.address} for it") from error
+        if not queued or device.delivered < wanted:  # no panel is there, or it went away
+            return {"sent": False, "first_ns": None, "sent_ns": None}
+        now_ns = time.monotonic_ns()
+        return {"sent": True, "first_ns": now_ns, "sent_ns": now_ns}
+
+    def _hold_card(self, device: SimulatedOsdpDevice, request: Request) -> bool:
+        request.number("hold_s", 0.0, most=MAX_HOLD_S)  # an OSDP reader tells a card once
+        bits = request.integer("bits", least=1, most=MAX_CARD_BITS)
+        return device.present_card(bits, _hex(request.text("value", most=MAX_CARD_BITS // 4)))
 
     async def _card(self, request: Request) -> Reply:
         """`value` is in hex; `queued` false: the reader is offline and beeps for nobody."""
@@ -207,8 +247,13 @@ class LineControls:
             "collisions": line.collisions,
             "busy_s": round(line.busy_s, 6),
             "faults": line.faults.status(),
+            "keypad": any(device.model.readers for device in line.devices),
             "devices": [device.status() for device in line.devices],
         }
+
+
+def _press_key(key: str, device: SimulatedOsdpDevice) -> bool:
+    return device.press_keys(key)
 
 
 def _hex(value: str) -> int:

@@ -297,6 +297,32 @@ async def test_orders_do_what_people_do(tmp_path: Path) -> None:
         assert KEY.hex() not in json.dumps(status).lower()
 
 
+async def test_a_plain_readers_orders_are_answered_once_the_panel_has_it(tmp_path: Path) -> None:
+    async with line_and_wire(tmp_path) as (line, wire):
+        reader = Panel(0)
+        gone = await order(line, do="present", device=0, bits=26, value="1")
+        assert (gone["sent"], gone["sent_ns"]) == (False, None)
+        await wire.ask(reader, p.POLL)
+        card = asyncio.create_task(order(line, do="present", device=0, bits=26, value="3FFFFFF"))
+        await until(lambda: line.device(0).waiting == 1)
+        assert not card.done()
+        assert (await wire.ask(reader, p.POLL)).code == p.RAW
+        assert (await card)["sent"] is True
+        typed = asyncio.create_task(order(line, do="press", device=0, keys="1#", gap_s=0))
+        codes: list[int] = []
+        while not typed.done():
+            codes.append((await wire.ask(reader, p.POLL)).code)
+        assert codes.count(p.KEYPAD) == 2
+        assert typed.result()["sent"] is True
+        lost = asyncio.create_task(order(line, do="present", device=0, bits=26, value="1"))
+        await until(lambda: line.device(0).waiting == 1)
+        line.device(0).power_cycle()
+        assert (await lost)["sent"] is False
+        wrong = await order(line, do="present", device=0, bits=26, value="nothing")
+        assert wrong["ok"] is False
+        assert (await order(line, do="status"))["keypad"] is True
+
+
 async def test_orders_wait_for_lights_and_outputs(tmp_path: Path) -> None:
     async with line_and_wire(tmp_path) as (line, wire):
         late = await order(line, do="wait_light", device=0, colour="green", timeout_s=0)
