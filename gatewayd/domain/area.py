@@ -22,8 +22,10 @@ from gatewayd.domain.model import (
     Whereabouts,
 )
 
-# A change copies one bucket, not everyone: with a million people still only some 1,000 entries.
-BUCKETS = 1_024
+# A change copies one bucket, its shelf and the list of shelves, not everyone: with a million people
+# some 400 entries, with a few thousand 160.
+SHELVES = 32
+BUCKETS = 128  # on each shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Seen:
 
 
 Bucket = Mapping[PersonId, Seen]
+Shelf = tuple[Bucket, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +46,18 @@ class Places:
     """Everyone who ever passed, with where they are; and how many are in each area."""
 
     counts: Mapping[AreaId, int] = field(default_factory=dict)
-    buckets: tuple[Bucket, ...] = ({},) * BUCKETS
+    shelves: tuple[Shelf, ...] = (({},) * BUCKETS,) * SHELVES
 
     def seen(self, person_id: PersonId) -> Seen | None:
         """None for someone of whom no passage is known."""
-        return self.buckets[_bucket(person_id)].get(person_id)
+        shelf, bucket = _place(person_id)
+        return self.shelves[shelf][bucket].get(person_id)
 
     def everyone(self) -> Iterator[tuple[PersonId, Seen]]:
         """All of whom a passage is known, the neutral ones as well, in no order."""
-        for bucket in self.buckets:
-            yield from bucket.items()
+        for shelf in self.shelves:
+            for bucket in shelf:
+                yield from bucket.items()
 
     def inside(self, area_id: AreaId) -> int:
         """How many are in the area, the neutral ones left out."""
@@ -61,14 +66,17 @@ class Places:
 
 def gathered(people: Iterable[tuple[PersonId, Seen]]) -> Places:
     """The places of all these people at once, each once: in the time that one bucket takes."""
-    buckets: list[dict[PersonId, Seen]] = [{} for _ in range(BUCKETS)]
+    shelves: list[list[dict[PersonId, Seen]]] = [
+        [{} for _ in range(BUCKETS)] for _ in range(SHELVES)
+    ]
     counts: Counter[AreaId] = Counter()
     for person_id, seen in people:
-        buckets[_bucket(person_id)][person_id] = seen
+        shelf, bucket = _place(person_id)
+        shelves[shelf][bucket][person_id] = seen
         area_id = _counted_in(seen)
         if area_id is not None:
             counts[area_id] += 1
-    return Places(counts, tuple(buckets))
+    return Places(counts, tuple(tuple(shelf) for shelf in shelves))
 
 
 def crossed(door: Door, direction: Direction) -> tuple[AreaId | None, AreaId | None]:
@@ -101,15 +109,18 @@ def forgiven(
 
 
 def _all_forgiven(places: Places, area_id: AreaId | None) -> Places:
-    buckets = tuple(
-        {
-            person_id: replace(seen, neutral=area_id in (None, seen.area_id) or seen.neutral)
-            for person_id, seen in bucket.items()
-        }
-        for bucket in places.buckets
+    shelves = tuple(
+        tuple(
+            {
+                person_id: replace(seen, neutral=area_id in (None, seen.area_id) or seen.neutral)
+                for person_id, seen in bucket.items()
+            }
+            for bucket in shelf
+        )
+        for shelf in places.shelves
     )
     others = {} if area_id is None else places.counts
-    return Places({area: count for area, count in others.items() if area != area_id}, buckets)
+    return Places({area: count for area, count in others.items() if area != area_id}, shelves)
 
 
 def _placed(places: Places, person_id: PersonId, seen: Seen) -> Places:
@@ -117,17 +128,20 @@ def _placed(places: Places, person_id: PersonId, seen: Seen) -> Places:
     for area_id, by in ((_counted_in(places.seen(person_id)), -1), (_counted_in(seen), 1)):
         if area_id is not None:
             counts[area_id] = counts.get(area_id, 0) + by
-    at = _bucket(person_id)
-    bucket = {**places.buckets[at], person_id: seen}
-    return Places(counts, (*places.buckets[:at], bucket, *places.buckets[at + 1 :]))
+    at, place = _place(person_id)
+    shelf = places.shelves[at]
+    bucket = {**shelf[place], person_id: seen}
+    shelf = (*shelf[:place], bucket, *shelf[place + 1 :])
+    return Places(counts, (*places.shelves[:at], shelf, *places.shelves[at + 1 :]))
 
 
 def _counted_in(seen: Seen | None) -> AreaId | None:
     return None if seen is None or seen.neutral else seen.area_id
 
 
-def _bucket(person_id: PersonId) -> int:
-    return hash(person_id) % BUCKETS
+def _place(person_id: PersonId) -> tuple[int, int]:
+    """Its shelf, and its bucket there."""
+    return divmod(hash(person_id) % (SHELVES * BUCKETS), BUCKETS)
 
 
 # ----------------------------------------------------------------- what the decision asks for
