@@ -196,6 +196,29 @@ SITE: dict[str, Row] = {
         alarms=(AlarmKind.DURESS, AlarmKind.DOOR_FORCED, AlarmKind.FIRE),
         standards="ISA-18.2, EEMUA 191",
     ),
+    "What readers show": Row(
+        "A reader with a light, a buzzer or a display tells what happens; the warning of a held "
+        "door sounds there until the door is shut. Duress shows as any grant.",
+        tests_in(
+            "system/test_osdp_gate",
+            "a_card_opens_and_the_reader_shows_green_with_the_open_lock",
+            "a_held_door_sounds_the_reader_until_it_is_shut",
+            "duress_shows_nothing_of_it_at_the_reader",
+        )
+        + tests_in("domain/test_signs", "a_reader_rests_in_what_matters_most"),
+        settings=("reader.signs",),
+    ),
+    "Attacks on a reader's line": Row(
+        "A secure channel that is attacked or can't be made takes the reader out of service, and "
+        "nothing that came is believed.",
+        tests_in(
+            "system/test_osdp_gate",
+            "a_forged_card_on_the_wires_opens_nothing_and_raises_an_alarm",
+            "a_reader_that_is_opened_raises_the_tamper_alarm",
+        ),
+        alarms=(AlarmKind.SECURE_CHANNEL, AlarmKind.TAMPER, AlarmKind.POWER_FAILED),
+        standards="IEC 60839-11-5 (OSDP 2.2), secure channel",
+    ),
     "Linkages": Row(
         "When this event, then these actions. One that could set itself off again is refused by "
         "check-config; none unlocks a door that its mode forbids.",
