@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from drivers.buses.osdp_device import OsdpDevice
 from drivers.protocols.osdp.commands import KEY_LENGTH
-from drivers.protocols.osdp.frame import MAX_FRAME, Frame, FrameDecoder
+from drivers.protocols.osdp.frame import MAX_FRAME, REPLY_DELAY_S, Frame, FrameDecoder
 from drivers.protocols.osdp.outcome import (
     Attack,
     Busy,
@@ -170,6 +170,7 @@ class OsdpBus:
 
     async def _poll(self, emit: Emit) -> None:
         while True:
+            await self._silence()
             self._overhear()
             device = self._whose_turn()
             if device is None:
@@ -239,7 +240,6 @@ class OsdpBus:
         self, device: OsdpDevice, frame: bytes, emit: Emit
     ) -> tuple[Outcome | None, Stamp]:
         """One frame out, and what its answer means; None where there was none in its time."""
-        await self._clock.sleep_until(self._free_ns)
         self._forget()
         await self._line.write(frame)
         sent_ns = self._clock.monotonic_ns() + round(len(frame) * self._byte_s * NS_PER_S)
@@ -265,7 +265,20 @@ class OsdpBus:
         by_ns = first_by_ns
         if self._decoder.pending:
             by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
-        by_ns = min(by_ns, self._over_ns)
+        return await self._comes(min(by_ns, self._over_ns))
+
+    async def _silence(self) -> None:
+        """Until the next frame may go out. Somebody else's that has begun, such as an answer that
+        comes too late, or what another panel says, is heard to its end."""
+        await self._clock.sleep_until(self._free_ns)
+        over_ns = self._clock.monotonic_ns() + round(REPLY_DELAY_S * NS_PER_S)
+        while self._decoder.pending:
+            by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
+            if not await self._comes(min(by_ns, over_ns)):
+                break
+
+    async def _comes(self, by_ns: int) -> bool:
+        """Whether bytes come before that moment."""
         left_s = (by_ns - self._clock.monotonic_ns()) / NS_PER_S
         try:
             async with asyncio.timeout(max(0.0, left_s)):

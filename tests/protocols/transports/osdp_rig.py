@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +15,7 @@ from drivers.doors.osdp import OsdpIo, OsdpIoOptions
 from drivers.readers.osdp import OsdpReader, OsdpReaderOptions
 from gatewayd.clock import SystemClock
 from gatewayd.domain import wiegand
-from gatewayd.domain.model import NS_PER_S
+from gatewayd.domain.model import NS_PER_S, Stamp
 from gatewayd.domain.ports import (
     BusEvent,
     ControllerEvent,
@@ -49,6 +49,9 @@ class LeapingClock(SystemClock):
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns() + self._ahead_ns
+
+    def now(self) -> Stamp:
+        return replace(super().now(), monotonic_ns=self.monotonic_ns())
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         wait_s = (monotonic_ns - self.monotonic_ns()) / NS_PER_S

@@ -456,7 +456,7 @@ async def test_an_order_is_told_at_once_when_the_device_goes_away(tmp_path: Path
             asyncio.create_task(board.driver.set_relay(relay, energised=True)) for relay in (1, 2)
         ]
         for order in failed:
-            with pytest.raises(DeviceError, match="OSDP device 1: |not confirmed"):
+            with pytest.raises(DeviceError, match="OSDP device 1: "):
                 await order
         with pytest.raises(DeviceError):
             await board.driver.set_relay(1, energised=True)
@@ -598,7 +598,7 @@ def test_the_drivers_are_found_and_say_what_no_second_one_may_use(tmp_path: Path
         assert found.get(driver.name, driver) is driver
     bus = OsdpBusOptions(port="/dev/ttyUSB0")
     assert bus_driver.port_of(bus) == "/dev/ttyUSB0"
-    place = {"bus": "bus-1", "address": 4, "clear_text": True}
+    place: dict[str, Any] = {"bus": "bus-1", "address": 4, "clear_text": True}
     assert reader_driver.port_of(OsdpReaderOptions(**place)) == "bus-1, address 4, reader 0"
     assert board_driver.port_of(OsdpIoOptions(**place)) == "bus-1, address 4, outputs and inputs"
 
@@ -606,7 +606,7 @@ def test_the_drivers_are_found_and_say_what_no_second_one_may_use(tmp_path: Path
 def test_the_drivers_build_their_parts(tmp_path: Path) -> None:
     clock = SystemClock()
     bus = bus_driver.build(OsdpBusOptions(port="/dev/ttyUSB0"), DriverContext("bus-1", clock))
-    place = {"bus": "bus-1", "address": 4, "clear_text": True}
+    place: dict[str, Any] = {"bus": "bus-1", "address": 4, "clear_text": True}
     context = DriverContext("part", clock, bus)
     reader_driver.build(OsdpReaderOptions(**place), context)
     board_driver.build(OsdpIoOptions(**place), context)
