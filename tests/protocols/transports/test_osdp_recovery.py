@@ -107,7 +107,7 @@ async def test_a_session_is_opened_anew_before_the_reader_counts_as_away(tmp_pat
                 line.fault(OsdpFault.SILENCE, 1, ATTEMPTS)
             await write(frame)
 
-        panel.bus._line.write = and_silence  # type: ignore[method-assign]  # just before OUT
+        panel.bus._line.write = and_silence  # type: ignore[method-assign,assignment]  # for OUT
         frames = line.frames
         with pytest.raises(DeviceError, match="OSDP device 1: no answer to an order"):
             await board.driver.set_relay(1, energised=True)
@@ -151,6 +151,11 @@ async def test_a_device_that_is_busy_for_too_long_is_offline() -> None:
 # ---------------------------------------------------------------------- away, and back again
 
 
+async def dead_for(clock: LeapingClock, probes: int) -> None:
+    before = len(clock.leaps)
+    await until(lambda: len(clock.leaps) > before + probes)
+
+
 async def test_a_reader_that_comes_back_is_online_with_the_next_probe(tmp_path: Path) -> None:
     clock = LeapingClock()
     reader = device()
@@ -161,8 +166,7 @@ async def test_a_reader_that_comes_back_is_online_with_the_next_probe(tmp_path: 
         line.fault(OsdpFault.SILENCE, 0)
         await watched.until(Offline)
         for _ in range(2):
-            probes = len(clock.leaps)
-            await until(lambda probes=probes: len(clock.leaps) > probes + 12)
+            await dead_for(clock, 12)
             line.clear()
             probes = len(clock.leaps)
             assert isinstance((await online(watched))[0], Online)
@@ -200,7 +204,7 @@ async def test_a_dead_reader_costs_the_others_a_short_probe_a_second(tmp_path: P
                 took_s.append((panel.clock.monotonic_ns() / NS_PER_S, dead.patience_s.__name__))
             await line_write(frame)
 
-        panel.bus._line.write = write  # type: ignore[method-assign]  # it only watches
+        panel.bus._line.write = write  # type: ignore[method-assign,assignment]  # it only watches
         began = readers[0].link.commands
         await until(lambda: len(took_s) >= 3)
         moments = [moment for moment, _ in took_s]
