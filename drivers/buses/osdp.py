@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from drivers.buses.osdp_device import OsdpDevice
 from drivers.protocols.osdp.commands import KEY_LENGTH
-from drivers.protocols.osdp.frame import Frame, FrameDecoder
+from drivers.protocols.osdp.frame import MAX_FRAME, REPLY_DELAY_S, Frame, FrameDecoder
 from drivers.protocols.osdp.outcome import (
     Attack,
     Busy,
@@ -125,8 +125,10 @@ class OsdpBus:
         self._probed = False  # the last turn was a probe
         self._decoder = FrameDecoder()
         self._came: deque[tuple[Frame | Malformed, Stamp]] = deque(maxlen=MAX_FRAMES)
-        self._bytes_ns: int | None = None  # when the last bytes of this answer came
+        self._first_ns: int | None = None  # when the first bytes after the command came
+        self._bytes_ns = 0  # when the last did
         self._arrived = asyncio.Event()
+        self._over_ns = 0  # whatever still comes: the exchange is over
         self._free_ns = 0  # the next frame may not start before this
 
     def device(self, place: OsdpPlace) -> OsdpDevice:
@@ -169,6 +171,8 @@ class OsdpBus:
 
     async def _poll(self, emit: Emit) -> None:
         while True:
+            await self._silence()
+            self._overhear()
             device = self._whose_turn()
             if device is None:
                 await self._clock.sleep_until(self._next_probe_ns())
@@ -176,6 +180,7 @@ class OsdpBus:
             try:
                 await self._turn(device, emit)
             except DeviceError as error:  # the line is going: its own event follows
+                self._opening = None
                 device.lost(str(error), self._clock.monotonic_ns())
 
     def _whose_turn(self) -> OsdpDevice | None:
@@ -225,8 +230,8 @@ class OsdpBus:
                 device.replied(reply, stamp)
             case Refused(nak):
                 device.refused(nak, now_ns)
-            case Attack(kind, detail):
-                device.attacked(f"{kind.value.replace('_', ' ')}: {detail}", now_ns)
+            case Attack():
+                self._attacked(device, outcome)
             case _ as never:
                 assert_never(never)
 
@@ -236,30 +241,45 @@ class OsdpBus:
         self, device: OsdpDevice, frame: bytes, emit: Emit
     ) -> tuple[Outcome | None, Stamp]:
         """One frame out, and what its answer means; None where there was none in its time."""
-        await self._clock.sleep_until(self._free_ns)
         self._forget()
         await self._line.write(frame)
         sent_ns = self._clock.monotonic_ns() + round(len(frame) * self._byte_s * NS_PER_S)
         first_by_ns = sent_ns + round((device.patience_s() + self._byte_s) * NS_PER_S)
         outcome: Outcome | None = None
         stamp = self._clock.now()
+        self._over_ns = first_by_ns + round((MAX_FRAME * self._byte_s + GAP_S) * NS_PER_S)
         while outcome is None and await self._more(first_by_ns):
             outcome, stamp = self._understood(device, emit)
         if outcome is None:  # bytes may be left of a frame that was cut short: look inside
             for found in self._decoder.quiet():
                 self._keep(found, stamp)
             outcome, stamp = self._understood(device, emit)
-        if outcome is not None and self._bytes_ns is not None:
-            device.answered_after(max(0.0, (self._bytes_ns - sent_ns) / NS_PER_S))
+        if outcome is not None and self._first_ns is not None:
+            device.answered_after(max(0.0, (self._first_ns - sent_ns) / NS_PER_S))
         idle_s = IDLE_CHARACTERS * self._byte_s
         self._free_ns = self._clock.monotonic_ns() + round(idle_s * NS_PER_S)
         return outcome, stamp
 
     async def _more(self, first_by_ns: int) -> bool:
-        """Whether more bytes came, within their time."""
+        """Whether more bytes came, within their time. What has begun ends with a gap; an echo of
+        the command, or a stray byte as the line turns, leaves the device all its time."""
         by_ns = first_by_ns
-        if self._bytes_ns is not None:
+        if self._decoder.pending:
             by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
+        return await self._comes(min(by_ns, self._over_ns))
+
+    async def _silence(self) -> None:
+        """Until the next frame may go out. Somebody else's that has begun, such as an answer that
+        comes too late, or what another panel says, is heard to its end."""
+        await self._clock.sleep_until(self._free_ns)
+        over_ns = self._clock.monotonic_ns() + round(REPLY_DELAY_S * NS_PER_S)
+        while self._decoder.pending:
+            by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
+            if not await self._comes(min(by_ns, over_ns)):
+                break
+
+    async def _comes(self, by_ns: int) -> bool:
+        """Whether bytes come before that moment."""
         left_s = (by_ns - self._clock.monotonic_ns()) / NS_PER_S
         try:
             async with asyncio.timeout(max(0.0, left_s)):
@@ -277,10 +297,34 @@ class OsdpBus:
             if isinstance(found, Malformed):
                 emit(found)
                 continue
+            self._overheard(found, besides=device)
             outcome = device.session.receive(found)
             if not isinstance(outcome, Ignored):
                 return outcome, stamp
         return None, stamp
+
+    def _overhear(self) -> None:
+        """What came when nobody was asked."""
+        while self._came:
+            found, _ = self._came.popleft()
+            if isinstance(found, Frame):
+                self._overheard(found)
+
+    def _overheard(self, frame: Frame, besides: OsdpDevice | None = None) -> None:
+        """A command that is not this panel's own may be an attack on any of its devices."""
+        if frame.is_reply:
+            return
+        for device in self._devices.values():
+            if device is not besides and isinstance(
+                outcome := device.session.receive(frame), Attack
+            ):
+                self._attacked(device, outcome)
+
+    def _attacked(self, device: OsdpDevice, attack: Attack) -> None:
+        reason = f"{attack.kind.value.replace('_', ' ')}: {attack.detail}"
+        if self._opening is device:
+            self._opening = None
+        device.attacked(reason, self._clock.monotonic_ns())
 
     def _heed(self, event: LineEvent, emit: Emit) -> None:
         match event:
@@ -289,6 +333,8 @@ class OsdpBus:
                 emit(Online())
             case Received(data, stamp):
                 self._bytes_ns = stamp.monotonic_ns
+                if self._first_ns is None:
+                    self._first_ns = self._bytes_ns
                 for found in self._decoder.feed(data):
                     self._keep(found, stamp)
                 self._arrived.set()
@@ -306,7 +352,7 @@ class OsdpBus:
         self._decoder.clear()
         self._came.clear()
         self._arrived.clear()
-        self._bytes_ns = None
+        self._first_ns = None
 
     def _all_lost(self, reason: str) -> None:
         self._opening = None

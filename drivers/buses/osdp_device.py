@@ -30,10 +30,11 @@ from gatewayd.domain.ports import (
 
 MAX_ORDERS = 64  # waiting for a turn; a device that takes none of them loses the oldest signs
 ATTEMPTS = 3  # of one frame, always the same bytes, before the session is given up
-MAX_BUSY = 200  # of one frame: a reader may think for seconds, not for ever
+MAX_BUSY_S = 8.0  # with one frame: a reader may think for seconds, not for ever
 PROBE_EVERY_S = 1.0  # back within 1.5 s, and the others on the bus hardly notice
 PROBE_PATIENCE_S = 0.025  # for the first byte of one that is away, unless it is known to be slower
 LONG_PROBE_EVERY = 10  # each tenth probe waits as long as the standard allows
+SLOWNESS_KEPT = 0.99  # of the slowest answer, at each answer: one slow moment is forgotten
 ATTACKED_PAUSE_S = 3.0
 
 DeviceEvent = Online | Offline | Malformed | TamperChanged | PowerChanged | SecurityFailed
@@ -59,6 +60,11 @@ class Order:
     command: Command
     answered: asyncio.Future[Reply] | None = None
 
+    @property
+    def given_up(self) -> bool:
+        """Whoever waited for it waits no more."""
+        return self.answered is not None and self.answered.done()
+
     def settle(self, reply: Reply | DeviceError) -> None:
         if self.answered is None or self.answered.done():
             return
@@ -79,12 +85,14 @@ class OsdpDevice:
         self.parts: list[Part] = []
         self.online: bool | None = None  # None: nothing was said yet
         self.probe_at_ns = 0
-        self._orders: deque[Order] = deque()
+        self._orders: deque[Order] = deque()  # those that somebody waits for come first
         self._on_line: Order | None = None  # sent, and not answered yet
         self._unanswered = False  # a frame is out; it goes again as it was
         self._poll_next = False  # after an order a poll: no card is kept waiting by lights
         self._tries = 0
-        self._busy = 0
+        self._busy_since_ns: int | None = None
+        self._alarmed = False  # SecurityFailed was told, and the device is not online again
+        self._status: LocalStatus | None = None  # as told since it is online
         self._probes = 0
         self._slowest_s = 0.0  # from the command's end to the answer's first byte
 
@@ -100,7 +108,12 @@ class OsdpDevice:
         return waits and self.online is True and not self._unanswered
 
     def next_frame(self) -> bytes:
-        """The bytes of this turn: those without an answer again, an order, or a poll."""
+        """The bytes of this turn: those without an answer again, an order, or a poll.
+
+        An order that was given up is not repeated: it would come true when nobody expects it. What
+        the device has of it is not known, so the session begins anew."""
+        if self._on_line is not None and self._on_line.given_up:
+            self._begin_anew("the order was given up")
         if self._unanswered:
             return self.session.again()
         self._unanswered = True
@@ -122,25 +135,24 @@ class OsdpDevice:
         return min(REPLY_DELAY_S, max(PROBE_PATIENCE_S, 2 * self._slowest_s))
 
     def answered_after(self, seconds: float) -> None:
-        self._slowest_s = max(self._slowest_s, seconds)
+        self._slowest_s = max(SLOWNESS_KEPT * self._slowest_s, seconds)
 
     def tell(self, command: Command) -> None:
         """Say it in a coming turn. Past the cap the oldest that nobody waits for is dropped."""
-        if len(self._orders) >= MAX_ORDERS:
-            oldest = next((order for order in self._orders if order.answered is None), None)
-            if oldest is None:
-                return
-            self._orders.remove(oldest)
-        self._orders.append(Order(command))
+        if self._has_room():
+            self._orders.append(Order(command))
 
     async def ask(self, command: Command) -> Reply:
-        """Say it, and what the device answered. Raises DeviceError where it is away or goes away,
-        refuses, or has too much to do. Given up by the caller, it is not said any more."""
-        if self.online is not True or len(self._orders) >= MAX_ORDERS:
+        """Say it before all that nobody waits for, and what the device answered. Raises DeviceError
+        where it is away or goes away, refuses, or has too much to do. Given up by the caller, it is
+        not said any more."""
+        if self.online is not True:
             raise DeviceError(f"OSDP device {self.address} is not online")
+        if not self._has_room():
+            raise DeviceError(f"OSDP device {self.address} has {MAX_ORDERS} orders to carry out")
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         order = Order(command, answered)
-        self._orders.append(order)
+        self._orders.insert(sum(each.answered is not None for each in self._orders), order)
         try:
             reply = await answered
         finally:
@@ -149,6 +161,15 @@ class OsdpDevice:
         if isinstance(reply, Nak):
             raise DeviceError(f"OSDP device {self.address} refuses: {reply.reason}")
         return reply
+
+    def _has_room(self) -> bool:
+        """For one more order, if need be instead of the oldest that nobody waits for."""
+        if len(self._orders) < MAX_ORDERS:
+            return True
+        oldest = next((order for order in self._orders if order.answered is None), None)
+        if oldest is not None:
+            self._orders.remove(oldest)
+        return oldest is not None
 
     # -------------------------------------------------------------------------- what comes
 
@@ -163,8 +184,9 @@ class OsdpDevice:
             self._begin_anew("no answer to an order")
 
     def was_busy(self, now_ns: int) -> None:
-        self._busy += 1
-        if self._busy > MAX_BUSY:
+        if self._busy_since_ns is None:
+            self._busy_since_ns = now_ns
+        if now_ns - self._busy_since_ns > MAX_BUSY_S * NS_PER_S:
             self.lost("it has been busy for too long", now_ns)
 
     def went_on(self) -> None:
@@ -175,7 +197,7 @@ class OsdpDevice:
         """The session is open: the device is online, and asked how it is."""
         self._answered()
         if self.online is not True:
-            self.online = True
+            self.online, self._alarmed, self._status = True, False, None
             self._say(Online(_described(opened.device_id, secure=opened.secure)))
         self.tell(LOCAL_STATUS)
         for part in self.parts:
@@ -193,10 +215,17 @@ class OsdpDevice:
         if order is not None:
             order.settle(reply)
         if isinstance(reply, LocalStatus):
-            self._say(TamperChanged(reply.tamper))
-            self._say(PowerChanged(reply.power_failed))
+            self._tell_status(reply)
         for part in self.parts:
             part.heard(reply, stamp)
+
+    def _tell_status(self, status: LocalStatus) -> None:
+        """What has changed of it; all of it, the first time since the device is online."""
+        before, self._status = self._status, status
+        if before is None or before.tamper != status.tamper:
+            self._say(TamperChanged(status.tamper))
+        if before is None or before.power_failed != status.power_failed:
+            self._say(PowerChanged(status.power_failed))
 
     def refused(self, nak: Nak, now_ns: int) -> None:
         """A NAK fails the command, not the link. One that ends the session is a device that has
@@ -206,12 +235,17 @@ class OsdpDevice:
         if order is not None:
             order.settle(nak)
         if self.session.state is State.CLOSED:
-            pause_s = 0.0 if self.online else PROBE_EVERY_S
-            self.lost(f"it lost its session, as after a power-up ({nak.reason})", now_ns, pause_s)
+            if self.online:
+                reason = f"it lost its session, as after a power-up ({nak.reason})"
+                self.lost(reason, now_ns, 0.0)
+            else:
+                self.lost(f"it refuses to open a session ({nak.reason})", now_ns)
 
     def attacked(self, reason: str, now_ns: int) -> None:
-        """Out of service, and told once until it is online again."""
-        if self.online is not False:
+        """Out of service, and told once until it is online again, even where it was away before:
+        who takes a reader off the wall to put his own there makes it go away first."""
+        if not self._alarmed:
+            self._alarmed = True
             self._say(SecurityFailed(reason))
         self.lost(reason, now_ns, ATTACKED_PAUSE_S)
 
@@ -234,7 +268,8 @@ class OsdpDevice:
             order.settle(DeviceError(f"OSDP device {self.address}: {reason}"))
 
     def _answered(self) -> None:
-        self._unanswered, self._on_line, self._tries, self._busy = False, None, 0, 0
+        self._unanswered, self._on_line = False, None
+        self._tries, self._busy_since_ns = 0, None
 
     def _say(self, event: DeviceEvent) -> None:
         for part in self.parts:

@@ -165,7 +165,8 @@ class OsdpReader:
             await self._clock.sleep_until(due_ns)
             if self._sound_again_ns == due_ns:
                 self._sound_again_ns = None
-                self._device.tell(osdp_signs.sound(self._rests.tone, self._options.reader))
+                if self._device.online:  # else it is told all once it is back
+                    self._device.tell(osdp_signs.sound(self._rests.tone, self._options.reader))
 
     def _legible(self, sign: Sign) -> Sign:
         """Without a text that an OSDP display, which knows printable ASCII, can't show."""
