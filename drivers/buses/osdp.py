@@ -153,7 +153,9 @@ class OsdpBus:
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled, through every outage of the line. The end says nothing: whoever
         ends the bus knows."""
-        self._all_lost("its bus begins anew")
+        for device in self._devices.values():
+            if device.online:  # from before a restart of this task
+                device.lost("its bus begins anew", self._clock.monotonic_ns(), 0.0)
         polling: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as tg, aclosing(self._line.events()) as events:
             try:
@@ -358,8 +360,7 @@ class OsdpBus:
         self._opening = None
         now_ns = self._clock.monotonic_ns()
         for device in self._devices.values():
-            if device.online is not None:
-                device.lost(reason, now_ns, 0.0)
+            device.lost(reason, now_ns, 0.0)
 
 
 def build(options: OsdpBusOptions, context: DriverContext) -> OsdpBus:

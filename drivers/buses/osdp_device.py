@@ -37,6 +37,9 @@ LONG_PROBE_EVERY = 10  # each tenth probe waits as long as the standard allows
 SLOWNESS_KEPT = 0.99  # of the slowest answer, at each answer: one slow moment is forgotten
 ATTACKED_PAUSE_S = 3.0
 
+# Where the device must prove that it has the key; three silent tries there are no lost byte.
+_PROOFS = frozenset({State.CHALLENGE, State.CRYPT})
+
 DeviceEvent = Online | Offline | Malformed | TamperChanged | PowerChanged | SecurityFailed
 
 
@@ -174,14 +177,21 @@ class OsdpDevice:
     # -------------------------------------------------------------------------- what comes
 
     def was_silent(self, now_ns: int) -> None:
-        """No answer, or a spoilt one. A session that is given up is opened anew before the device
-        counts as away: one bad frame never takes it offline."""
+        """No answer, or a spoilt one. An open session that is given up is opened anew before the
+        device counts as away: one bad frame never takes it offline. One that says who it is and
+        then nothing of its key can't make a secure channel: that is told as such."""
         self._tries += 1
-        first = self.session.state is State.IDENTIFY
-        if first and (not self.online or self._tries >= ATTEMPTS):
+        state = self.session.state
+        if state is State.IDENTIFY and not self.online:
             self.lost("it does not answer", now_ns)
-        elif self._tries >= ATTEMPTS:
+        elif self._tries < ATTEMPTS:
+            return
+        elif state in _PROOFS:
+            self.attacked("it answers, and is silent when it is asked for its key", now_ns)
+        elif state is State.OPEN:
             self._begin_anew("no answer to an order")
+        else:
+            self.lost("it does not answer", now_ns)
 
     def was_busy(self, now_ns: int) -> None:
         if self._busy_since_ns is None:

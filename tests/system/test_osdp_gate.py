@@ -108,6 +108,8 @@ class Gate:
         await self.reader.wait_secure()
         await until_kind(self.folder, "device.online")
         await self.reader.wait_until(lambda: self.reader.lights[0].permanent.colour == "red")
+        opening_and_states = 8  # ID, CAP, CHLNG, SCRYPT, LSTAT, ISTAT, and polls between them
+        await self.board.wait_until(lambda: self.board.link.commands > opening_and_states)
 
 
 @asynccontextmanager

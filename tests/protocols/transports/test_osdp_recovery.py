@@ -21,7 +21,14 @@ from drivers.buses.osdp_device import (
     OsdpDevice,
 )
 from gatewayd.domain.model import NS_PER_S
-from gatewayd.domain.ports import DeviceError, Malformed, Offline, Online, Presented
+from gatewayd.domain.ports import (
+    DeviceError,
+    Malformed,
+    Offline,
+    Online,
+    Presented,
+    SecurityFailed,
+)
 from simulators.osdp_device import BOARD
 from simulators.osdp_faults import OsdpFault
 from simulators.osdp_wire import Cmd
@@ -294,14 +301,14 @@ async def test_a_line_that_is_not_there_takes_all_devices_offline(tmp_path: Path
         assert isinstance(await panel.ear.next(), Offline)
 
 
-async def test_a_bus_that_is_stopped_says_so_for_its_devices(tmp_path: Path) -> None:
+async def test_a_bus_that_begins_anew_says_so_for_its_devices(tmp_path: Path) -> None:
     async with panel_and_line(tmp_path, device()) as (panel, _):
         watched = panel.reader()
         running = panel.start()
         await online(watched)
         running.cancel()
-        assert await watched.ear.next() == Offline("the bus is not running")
         panel.start()
+        assert await watched.ear.next() == Offline("its bus begins anew")
         assert isinstance((await online(watched))[0], Online)
 
 
@@ -450,3 +457,35 @@ async def test_of_two_readers_one_dies_and_the_other_is_polled(tmp_path: Path) -
         assert readers[0].link.commands - began >= 195
         told: list[Any] = [await alive.ear.next() for _ in range(alive.ear.waiting)]
         assert of(Presented, told) == told
+
+
+# ------------------------------------------------------------ silent at a step of the opening
+
+
+@pytest.mark.parametrize("online_before", [False, True])
+@pytest.mark.parametrize(
+    ("code", "attacked"), [(0x61, False), (0x62, False), (0x76, True), (0x77, True)]
+)
+async def test_a_device_that_leaves_a_step_of_the_opening_out_is_offline_and_pauses(
+    peer: Peer, code: int, attacked: bool, online_before: bool
+) -> None:
+    """A reader put in the place of another says who it is, and nothing of a key that it lacks."""
+
+    def without_it(command: bytes, answer: bytes) -> list[bytes]:
+        at = 5 + (command[5] if command[4] & 0x08 else 0)
+        return [] if command[at] in {code, 0x60} else [answer]  # and no polls: it must open anew
+
+    async with panel_at(Path(peer.device.path)) as panel:
+        watched = panel.reader()
+        if online_before:
+            panel.start()
+            await watched.until(Online)
+        peer.spoil = without_it
+        if not online_before:
+            panel.start()
+        told = await watched.until(Offline)
+        assert any(isinstance(event, SecurityFailed) for event in told) is attacked
+        silent = panel.bus.device(OsdpPlace(**panel.place(0, KEY)))
+        assert silent.probe_at_ns > panel.clock.monotonic_ns()
+        peer.spoil = lambda _command, answer: [answer]
+        await watched.until(Online)
