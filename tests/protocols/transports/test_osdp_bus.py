@@ -45,6 +45,7 @@ from tests.protocols.transports.osdp_rig import (
     Panel,
     card,
     device,
+    just_before,
     of,
     online,
     panel_and_line,
@@ -418,7 +419,7 @@ async def test_an_order_that_was_given_up_does_not_come_true_later(tmp_path: Pat
         board = panel.board()
         panel.start()
         await online(board)
-        line.fault(OsdpFault.BUSY, 1)
+        just_before(panel, Cmd.OUT, lambda: line.fault(OsdpFault.BUSY, 1))
         with pytest.raises(DeviceError, match=r"relay 1 was not confirmed within 1\.5 s"):
             await board.driver.set_relay(1, energised=True)
         line.clear()
