@@ -277,16 +277,21 @@ async def test_a_device_in_clear_text_has_no_key_that_could_be_set(tmp_path: Pat
         assert await card(watched) == bits
 
 
+@pytest.mark.parametrize("apart_s", [0.0, 0.02])
 @pytest.mark.parametrize("after", [1, 6])
 async def test_a_foreign_key_right_behind_an_answer_is_heard(
     after: int,
+    apart_s: float,
     device: PtyDevice,  # the fixture, not the rig's
 ) -> None:
     """While the device opens, and while it is open."""
     foreign = commands.set_key(OTHER_KEY)
     keyset = encode_frame(0, foreign.code, foreign.data, sequence=0)
     peer = Peer(device, Reader(address=0, key=KEY))
-    peer.spoil = lambda _command, answer: [answer + (keyset if len(peer.frames) == after else b"")]
+    peer.apart_s = apart_s
+    peer.spoil = lambda _command, answer: (
+        [answer + keyset[:9], keyset[9:]] if len(peer.frames) == after else [answer]
+    )
     peer.attach()
     clock = LeapingClock()
     async with panel_at(Path(device.path), clock=clock) as panel:

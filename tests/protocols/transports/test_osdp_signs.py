@@ -177,8 +177,8 @@ async def test_a_tone_that_is_due_while_the_reader_is_away_waits_for_it(tmp_path
         line.clear()
         await online(watched)
         await reader.wait_for_buzz(already=2)
-        tap(reader)
-        await watched.ear.next()
+        watched.driver.flash(GREEN, LONG_S)  # after all that waits for its turn
+        await reader.wait_for_light("green")
         assert reader.buzzer.orders == 3
 
 
