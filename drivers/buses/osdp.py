@@ -247,27 +247,34 @@ class OsdpBus:
         await self._line.write(frame)
         sent_ns = self._clock.monotonic_ns() + round(len(frame) * self._byte_s * NS_PER_S)
         first_by_ns = sent_ns + round((device.patience_s() + self._byte_s) * NS_PER_S)
-        outcome: Outcome | None = None
-        stamp = self._clock.now()
         self._over_ns = first_by_ns + round((MAX_FRAME * self._byte_s + GAP_S) * NS_PER_S)
-        while outcome is None and await self._more(first_by_ns):
-            outcome, stamp = self._understood(device, emit)
-        if outcome is None:  # bytes may be left of a frame that was cut short: look inside
-            for found in self._decoder.quiet():
-                self._keep(found, stamp)
-            outcome, stamp = self._understood(device, emit)
+        outcome, stamp = await self._answer(device, first_by_ns, emit)
         if outcome is not None and self._first_ns is not None:
             device.answered_after(max(0.0, (self._first_ns - sent_ns) / NS_PER_S))
         idle_s = IDLE_CHARACTERS * self._byte_s
         self._free_ns = self._clock.monotonic_ns() + round(idle_s * NS_PER_S)
         return outcome, stamp
 
+    async def _answer(
+        self, device: OsdpDevice, first_by_ns: int, emit: Emit
+    ) -> tuple[Outcome | None, Stamp]:
+        while await self._more(first_by_ns):
+            outcome, stamp = self._understood(device, emit)
+            if outcome is not None:
+                return outcome, stamp
+        return self._left_over(device, emit)
+
+    def _left_over(self, device: OsdpDevice, emit: Emit) -> tuple[Outcome | None, Stamp]:
+        """Nothing more comes: the answer may be inside what looked like a longer frame."""
+        stamp = self._clock.now()
+        for found in self._decoder.quiet():
+            self._keep(found, stamp)
+        return self._understood(device, emit)
+
     async def _more(self, first_by_ns: int) -> bool:
         """Whether more bytes came, within their time. What has begun ends with a gap; an echo of
         the command, or a stray byte as the line turns, leaves the device all its time."""
-        by_ns = first_by_ns
-        if self._decoder.pending:
-            by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
+        by_ns = self._gap_ends_ns() if self._decoder.pending else first_by_ns
         return await self._comes(min(by_ns, self._over_ns))
 
     async def _silence(self) -> None:
@@ -275,10 +282,12 @@ class OsdpBus:
         comes too late, or what another panel says, is heard to its end."""
         await self._clock.sleep_until(self._free_ns)
         over_ns = self._clock.monotonic_ns() + round(REPLY_DELAY_S * NS_PER_S)
-        while self._decoder.pending:
-            by_ns = self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
-            if not await self._comes(min(by_ns, over_ns)):
-                break
+        while self._decoder.pending and await self._comes(min(self._gap_ends_ns(), over_ns)):
+            pass
+
+    def _gap_ends_ns(self) -> int:
+        """When a frame that has begun is over, if no more of it comes."""
+        return self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
 
     async def _comes(self, by_ns: int) -> bool:
         """Whether bytes come before that moment."""

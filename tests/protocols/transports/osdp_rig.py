@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,3 +182,16 @@ async def card(watched: Watched[OsdpReader, ReaderEvent]) -> int:
 
 def of(kind: type[Event], events: list[Any]) -> list[Event]:
     return [event for event in events if isinstance(event, kind)]
+
+
+def just_before(panel: Panel, code: int, then: Callable[[], object]) -> None:
+    """Once, as the bus sends the first command of that code in a secure channel."""
+    write = panel.bus._line.write
+
+    async def watch(frame: bytes) -> None:
+        if frame[7] == code:
+            panel.bus._line.write = write  # type: ignore[method-assign]  # as it was
+            then()
+        await write(frame)
+
+    panel.bus._line.write = watch  # type: ignore[method-assign,assignment]  # it only watches

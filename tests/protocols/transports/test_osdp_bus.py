@@ -45,11 +45,13 @@ from tests.protocols.transports.osdp_rig import (
     Panel,
     card,
     device,
+    just_before,
     of,
     online,
     panel_and_line,
     tap,
 )
+from tests.simulators.waiting import until
 
 BOTH = replace(READER, name="both", outputs=4, inputs=8)
 
@@ -418,9 +420,11 @@ async def test_an_order_that_was_given_up_does_not_come_true_later(tmp_path: Pat
         board = panel.board()
         panel.start()
         await online(board)
-        line.fault(OsdpFault.BUSY, 1)
+        just_before(panel, Cmd.OUT, lambda: line.fault(OsdpFault.BUSY, 1))
         with pytest.raises(DeviceError, match=r"relay 1 was not confirmed within 1\.5 s"):
             await board.driver.set_relay(1, energised=True)
+        frames = line.frames
+        await until(lambda: line.frames >= frames + 2)  # what was on the wire then has come to busy
         line.clear()
         await board.driver.set_relay(2, energised=True)
         assert simulated.outputs[0].times_on == 0
@@ -434,6 +438,8 @@ async def test_an_order_that_was_given_up_before_its_turn_is_never_sent(tmp_path
         panel.start()
         await online(board)
         line.fault(OsdpFault.BUSY, 1)
+        frames = line.frames
+        await until(lambda: line.frames >= frames + 3)  # a POLL that is repeated
         orders = [
             asyncio.create_task(board.driver.set_relay(relay, energised=True)) for relay in (1, 2)
         ]

@@ -21,6 +21,9 @@ from gatewayd.domain.ports import (
 )
 from simulators.osdp_faults import OsdpFault
 from simulators.osdp_line import SimulatedOsdpLine
+from tests.protocols.osdp_pd import Reader
+from tests.protocols.transports.lines import PtyDevice
+from tests.protocols.transports.osdp_peer import Peer
 from tests.protocols.transports.osdp_rig import (
     KEY,
     OTHER_KEY,
@@ -31,6 +34,7 @@ from tests.protocols.transports.osdp_rig import (
     of,
     online,
     panel_and_line,
+    panel_at,
     tap,
 )
 from tests.simulators.waiting import until
@@ -271,3 +275,31 @@ async def test_a_device_in_clear_text_has_no_key_that_could_be_set(tmp_path: Pat
         await say(line, encode_frame(0, foreign.code, foreign.data, sequence=0))
         bits = tap(reader)
         assert await card(watched) == bits
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 0.02])
+@pytest.mark.parametrize("after", [1, 6])
+async def test_a_foreign_key_right_behind_an_answer_is_heard(
+    after: int,
+    apart_s: float,
+    device: PtyDevice,  # the fixture, not the rig's
+) -> None:
+    """While the device opens, and while it is open."""
+    foreign = commands.set_key(OTHER_KEY)
+    keyset = encode_frame(0, foreign.code, foreign.data, sequence=0)
+    peer = Peer(device, Reader(address=0, key=KEY))
+    peer.apart_s = apart_s
+    peer.spoil = lambda _command, answer: (
+        [answer + keyset[:9], keyset[9:]] if len(peer.frames) == after else [answer]
+    )
+    peer.attach()
+    clock = LeapingClock()
+    async with panel_at(Path(device.path), clock=clock) as panel:
+        watched = panel.reader()
+        panel.start()
+        told: list[Any] = await watched.until(Offline)
+        assert [type(event) for event in told[-2:]] == [SecurityFailed, Offline]
+        assert told[-1].reason.startswith("foreign keyset")
+        await watched.until(Online)
+        assert len(clock.leaps) == 1
+    peer.detach()

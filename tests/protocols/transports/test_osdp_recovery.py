@@ -23,6 +23,7 @@ from drivers.buses.osdp_device import (
 from gatewayd.domain.model import NS_PER_S
 from gatewayd.domain.ports import (
     DeviceError,
+    InputChanged,
     Malformed,
     Offline,
     Online,
@@ -40,6 +41,7 @@ from tests.protocols.transports.osdp_rig import (
     LeapingClock,
     card,
     device,
+    just_before,
     of,
     online,
     panel_and_line,
@@ -47,6 +49,9 @@ from tests.protocols.transports.osdp_rig import (
     tap,
 )
 from tests.simulators.waiting import until
+
+LONG_HEADER = bytes.fromhex("53 80 A0 05 04")  # of a frame of 1440 bytes
+
 
 # ------------------------------------------------------------------------- what changes nothing
 
@@ -106,15 +111,8 @@ async def test_a_session_is_opened_anew_before_the_reader_counts_as_away(tmp_pat
         board = panel.board(inputs=0)
         panel.start()
         await online(board)
-        session, write = simulated.link.session, panel.bus._line.write
-
-        async def and_silence(frame: bytes) -> None:
-            if frame[7] == Cmd.OUT and not line.faults.status():
-                panel.bus._line.write = write  # type: ignore[method-assign]
-                line.fault(OsdpFault.SILENCE, 1, ATTEMPTS)
-            await write(frame)
-
-        panel.bus._line.write = and_silence  # type: ignore[method-assign,assignment]  # for OUT
+        session = simulated.link.session
+        just_before(panel, Cmd.OUT, lambda: line.fault(OsdpFault.SILENCE, 1, ATTEMPTS))
         frames = line.frames
         with pytest.raises(DeviceError, match="OSDP device 1: no answer to an order"):
             await board.driver.set_relay(1, energised=True)
@@ -203,21 +201,41 @@ async def test_a_dead_reader_costs_the_others_a_short_probe_a_second(tmp_path: P
         line.fault(OsdpFault.SILENCE, 1)
         panel.start()
         await online(watched)
-        took_s = []
-        session, line_write = dead.session, panel.bus._line.write
+        probed_s: list[float] = []
+        write = panel.bus._line.write
 
-        async def write(frame: bytes) -> None:
+        async def watch(frame: bytes) -> None:
             if frame[1] == 1:
-                took_s.append((panel.clock.monotonic_ns() / NS_PER_S, dead.patience_s.__name__))
-            await line_write(frame)
+                probed_s.append(panel.clock.monotonic_ns() / NS_PER_S)
+            await write(frame)
 
-        panel.bus._line.write = write  # type: ignore[method-assign,assignment]  # it only watches
+        panel.bus._line.write = watch  # type: ignore[method-assign,assignment]  # it only watches
         began = readers[0].link.commands
-        await until(lambda: len(took_s) >= 3)
-        moments = [moment for moment, _ in took_s]
-        assert min(b - a for a, b in itertools.pairwise(moments)) >= PROBE_EVERY_S
+        await until(lambda: len(probed_s) >= 3)
+        assert min(b - a for a, b in itertools.pairwise(probed_s)) >= PROBE_EVERY_S
         assert readers[0].link.commands - began > 100
-        assert session.state != "open"
+        assert dead.online is False
+
+
+async def test_between_two_probes_a_reader_that_is_there_is_polled(tmp_path: Path) -> None:
+    devices = [device(address) for address in range(7)]
+    async with panel_and_line(tmp_path, *devices) as (panel, line):
+        watched = panel.reader(0)
+        for address in range(1, 7):
+            panel.bus.device(OsdpPlace(**panel.place(address, KEY)))
+            line.fault(OsdpFault.SILENCE, address)
+        said: list[int] = []
+        write = panel.bus._line.write
+
+        async def watch(frame: bytes) -> None:
+            said.append(frame[1])
+            await write(frame)
+
+        panel.start()
+        await online(watched)
+        panel.bus._line.write = watch  # type: ignore[method-assign,assignment]  # it only watches
+        await until(lambda: sum(map(bool, said)) > 12)
+        assert [pair for pair in itertools.pairwise(said) if all(pair)] == []
 
 
 def test_a_probe_is_short_but_for_each_tenth_and_for_what_is_known_to_be_slow() -> None:
@@ -247,6 +265,19 @@ async def test_a_power_up_is_told_and_the_reader_is_back_at_once(tmp_path: Path)
         assert gone == Offline("it lost its session, as after a power-up (NAK 4, sequence)")
         assert isinstance((await online(watched))[0], Online)
         assert watched.ear.waiting == 0
+
+
+async def test_inputs_are_told_anew_after_the_board_was_away(tmp_path: Path) -> None:
+    simulated = device(1, BOARD, boot_s=0.0)
+    async with panel_and_line(tmp_path, simulated) as (panel, _):
+        board = panel.board(inputs=2)
+        panel.start()
+        for _ in range(2):
+            await online(board)
+            first = [await board.ear.next() for _ in range(2)]
+            assert [event.input for event in of(InputChanged, first)] == [1, 2]
+            simulated.power_cycle()
+            assert isinstance(await board.ear.next(), Offline)
 
 
 async def test_a_device_that_refuses_to_identify_itself_is_probed_like_a_silent_one(
@@ -363,7 +394,7 @@ async def test_a_line_that_babbles_is_not_listened_to_for_ever(peer: Peer) -> No
 
         async def babble() -> None:
             while True:
-                peer.send(noise.randbytes(16).replace(b"\x53", b"\x00"))
+                peer.send(LONG_HEADER + noise.randbytes(16))
                 await asyncio.sleep(0.01)
 
         babbling = asyncio.create_task(babble())
@@ -416,6 +447,18 @@ async def test_an_answer_cut_short_hides_no_answer_behind_it(peer: Peer) -> None
         panel.start()
         await watched.until(Online)
         assert len(peer.frames) == len(set(peer.frames))
+
+
+async def test_what_stays_of_an_answer_is_no_part_of_the_next(peer: Peer) -> None:
+    peer.spoil = lambda _command, answer: [answer + LONG_HEADER]
+    async with panel_at(Path(peer.device.path), clock=LeapingClock()) as panel:
+        watched = panel.reader()
+        panel.start()
+        await watched.until(Online)
+        seen = len(peer.frames)
+        await until(lambda: len(peer.frames) >= seen + 6)
+        assert len(peer.frames) == len(set(peer.frames))
+        assert watched.ear.waiting == 0
 
 
 # -------------------------------------------------------------------------------- bytes lost

@@ -117,8 +117,9 @@ async def test_a_repeated_tone_begins_anew_after_a_moments_tone(tmp_path: Path) 
         panel.start()
         await online(watched)
         await reader.wait_until(lambda: reader.buzzer.now == repeated)
-        watched.driver.flash(SIGNS[Indication.GRANTED], 0.2)
-        watched.driver.flash(SIGNS[Indication.DENIED], 0.3)  # another one, before that is over
+        watched.driver.flash(SIGNS[Indication.GRANTED], 0.3)
+        await reader.wait_for_buzz(already=1)
+        watched.driver.flash(SIGNS[Indication.DENIED], 0.5)  # another one, before that is over
         await reader.wait_until(lambda: len(reader.buzzer.history) == 4)
         assert list(reader.buzzer.history) == [
             repeated,
@@ -176,8 +177,8 @@ async def test_a_tone_that_is_due_while_the_reader_is_away_waits_for_it(tmp_path
         line.clear()
         await online(watched)
         await reader.wait_for_buzz(already=2)
-        tap(reader)
-        await watched.ear.next()
+        watched.driver.flash(GREEN, LONG_S)  # after all that waits for its turn
+        await reader.wait_for_light("green")
         assert reader.buzzer.orders == 3
 
 
