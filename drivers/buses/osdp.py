@@ -30,6 +30,7 @@ from drivers.protocols.osdp.outcome import (
     Refused,
     Replied,
 )
+from drivers.protocols.osdp.secure_channel import DEFAULT_KEY
 from drivers.transport import Connected, Disconnected, Line, LineEvent, Received, check_url
 from gatewayd.domain.model import NS_PER_S, Stamp
 from gatewayd.domain.ports import (
@@ -98,6 +99,24 @@ class OsdpPlace(BaseModel):
         if self.key_file is not None and self.clear_text:
             raise ValueError("has a key_file and clear_text = true: remove one of the two")
         return self
+
+
+def alike_of(place: OsdpPlace) -> tuple[str, object]:
+    """The device, and how it must be spoken to whichever part of it a table is about."""
+    return f"{place.bus}, address {place.address}", (place.key_file, place.clear_text, place.check)
+
+
+def faults_of(place: OsdpPlace) -> list[tuple[str, str]]:
+    """What is wrong with the key file, if anything."""
+    if place.key_file is None:
+        return []
+    try:
+        key = read_key(place.key_file)
+    except ValueError as error:
+        return [("key_file", str(error))]
+    if key == DEFAULT_KEY:
+        return [("key_file", f"{place.key_file} holds the default key, which everybody knows")]
+    return []
 
 
 def read_key(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from drivers.buses.osdp import OsdpBus, OsdpPlace
+from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
 from drivers.buses.osdp_device import DeviceEvent
 from drivers.protocols.osdp import commands
 from drivers.protocols.osdp.commands import OutputControl
@@ -146,4 +146,6 @@ DRIVER = Driver(
     build=build,
     port_of=port_of,
     bus="osdp",
+    alike_of=alike_of,
+    faults_of=faults_of,
 )

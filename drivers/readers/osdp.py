@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from drivers.buses.osdp import OsdpBus, OsdpPlace
+from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
 from drivers.buses.osdp_device import DeviceEvent
 from drivers.protocols.osdp.replies import FormattedCard, KeypadKeys, RawCard, Reply
 from drivers.readers import osdp_signs
@@ -170,10 +170,14 @@ class OsdpReader:
 
     def _legible(self, sign: Sign) -> Sign:
         """Without a text that an OSDP display, which knows printable ASCII, can't show."""
-        if sign.text.isascii() and sign.text.isprintable():
+        if _is_legible(sign.text):
             return sign
         log.warning("reader %s: an OSDP display shows ASCII only, no %r", self._name, sign.text)
         return replace(sign, text="")
+
+
+def _is_legible(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def build(options: OsdpReaderOptions, context: DriverContext) -> OsdpReader:
@@ -193,5 +197,9 @@ DRIVER = Driver(
     build=build,
     port_of=port_of,
     bus="osdp",
+    alike_of=alike_of,
+    faults_of=faults_of,
     signs=True,
+    shows=_is_legible,
+    keypad=True,
 )

@@ -44,4 +44,5 @@ DRIVER = Driver(
     options=WiegandSerialOptions,
     build=build,
     port_of=port_of,
+    keypad=True,
 )

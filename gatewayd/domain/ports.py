@@ -449,8 +449,11 @@ class Driver:
     the settings; its field descriptions become the reference and the editor's JSON Schema.
     `port_of` returns what no second driver may use, e.g. the serial path; None where any number
     may share. `build` must not touch the device: `run` does. `bus` is the driver of the [[bus]]
-    that the device must name in its option `bus`; `port_of` then tells its place on it. `signs`:
-    what `build` returns is a `SignedReader`.
+    that the device must name in its option `bus`; `port_of` then tells its place on it, and
+    `alike_of` a device that several tables may be about, with what they must say alike. `faults_of`
+    looks into files that the options name, once they are known to be there: pairs of a key and what
+    is wrong. `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display
+    can show a text. `keypad`: its readers may have keys.
     """
 
     kind: DriverKind
@@ -459,7 +462,11 @@ class Driver:
     build: Callable[[Any, DriverContext], Any]
     port_of: Callable[[Any], str | None] = lambda _options: None
     bus: str | None = None
+    alike_of: Callable[[Any], tuple[str, object] | None] = lambda _options: None
+    faults_of: Callable[[Any], Sequence[tuple[str, str]]] = lambda _options: ()
     signs: bool = False
+    shows: Callable[[str], bool] = lambda _text: True
+    keypad: bool = False
 
 
 Registry = Mapping[str, Driver]

@@ -94,11 +94,56 @@ def _buses(draft: Draft) -> Iterator[Problem]:
             yield draft.source.problem((*entry.at, "bus"), what, hint)
 
 
+def _parts_of_one_device(draft: Draft) -> Iterator[Problem]:
+    """A reader and a board may be one device: then they say the same of it."""
+    seen: dict[str, tuple[Entry, object]] = {}
+    for entry in draft.of("reader", "controller"):
+        if entry.driver is None or entry.options is None:
+            continue
+        alike = entry.driver.alike_of(entry.options)
+        if alike is None:
+            continue
+        device, said = alike
+        first, expected = seen.setdefault(device, (entry, said))
+        if said != expected:
+            what = f"is the same device as {_place(draft, first)}, and says otherwise of it"
+            hint = "key_file, clear_text and check must be the same for both"
+            yield draft.source.problem(entry.at, what, hint)
+
+
 def _signs(draft: Draft) -> Iterator[Problem]:
     for entry in draft.of("reader"):
-        if "signs" in entry.raw and entry.driver is not None and not entry.driver.signs:
-            what = f"the driver {entry.driver.name!r} moves no light, buzzer or display"
+        signs, driver = entry.raw.get("signs"), entry.driver
+        if signs is None or driver is None:
+            continue
+        if not driver.signs:
+            what = f"the driver {driver.name!r} moves no light, buzzer or display"
             yield draft.source.problem((*entry.at, "signs"), what, "remove it")
+            continue
+        for name, sign in signs.items() if isinstance(signs, dict) else ():
+            text = sign.get("text") if isinstance(sign, dict) else None
+            if isinstance(text, str) and not driver.shows(text):
+                at = (*entry.at, "signs", name, "text")
+                what = f"the display of {driver.name!r} can't show {text!r}"
+                yield draft.source.problem(at, what, "write it in English letters, or leave it out")
+
+
+def _keypads(draft: Draft) -> Iterator[Problem]:
+    """Nobody gets in where a PIN is asked for that nobody can type."""
+    for entry in draft.of("reader"):
+        if entry.value("verification") == "card" or entry.driver is None or entry.driver.keypad:
+            continue
+        at = (*entry.at, "verification" if "verification" in entry.raw else "driver")
+        what = f"the driver {entry.driver.name!r} has no keypad, so nobody can type a PIN"
+        yield draft.source.problem(at, what, "use a reader with a keypad, or verification = 'card'")
+
+
+def _areas(draft: Draft) -> Iterator[Problem]:
+    for entry in draft.of("area"):
+        least, most = entry.number("minimum"), entry.number("maximum")
+        if least is not None and most is not None and least > most:
+            what = f"minimum ({least:g}) is more than maximum ({most:g})"
+            yield draft.source.problem((*entry.at, "minimum"), what, "nobody could be in there")
 
 
 def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
@@ -212,8 +257,10 @@ def _ports(draft: Draft) -> Iterator[Problem]:
         first = seen.setdefault(real, entry)
         if first is not entry:
             same = port if port == real else f"{port} (that is {real})"
-            what = f"the port {same} is taken by {_place(draft, first)}"
-            yield draft.source.problem(_key_of_port(entry, port), what, "one port, one driver")
+            bus = entry.driver.bus is not None
+            what = f"{'the place' if bus else 'the port'} {same} is taken by {_place(draft, first)}"
+            hint = "each device on a bus has its own address" if bus else "one port, one driver"
+            yield draft.source.problem(_key_of_port(entry, port), what, hint)
 
 
 def _key_of_port(entry: Entry, port: str) -> tuple[str | int, ...]:
@@ -294,7 +341,10 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _ids,
     _references,
     _buses,
+    _parts_of_one_device,
     _signs,
+    _keypads,
+    _areas,
     _doors_without_reader,
     _terminals,
     _terminals_on_the_board,

@@ -35,7 +35,7 @@ def check_files(draft: Draft) -> list[Problem]:
                 problems += _tls(draft, entry, sound=not bad)
             problems += [*_central_keys(draft, entry), *_pin_key(draft, entry)]
             if not bad:
-                problems += _operators(draft, entry)
+                problems += [*_operators(draft, entry), *_drivers_files(draft, entry)]
     return problems + list(_directory(draft))
 
 
@@ -123,6 +123,13 @@ def _operators(draft: Draft, entry: Entry) -> Iterator[Problem]:
     except OperatorsFileError as error:
         at = (*entry.at, "operators_file")
         yield from (draft.source.problem(at, f"{path}: {what}") for what in error.mistakes)
+
+
+def _drivers_files(draft: Draft, entry: Entry) -> Iterator[Problem]:
+    """What the driver finds wrong in its own files, which are there and private."""
+    if entry.driver is not None and entry.options is not None:
+        for key, what in entry.driver.faults_of(entry.options):
+            yield draft.source.problem((*entry.at, key), what)
 
 
 def _pin_key(draft: Draft, entry: Entry) -> Iterator[Problem]:

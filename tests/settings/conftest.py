@@ -116,7 +116,9 @@ def _no_device(_options: Any, _context: Any) -> None:
 
 
 REGISTRY: Registry = {
-    "tags": Driver(DriverKind.READER, "tags", TagOptions, _no_device, lambda o: str(o.port)),
+    "tags": Driver(
+        DriverKind.READER, "tags", TagOptions, _no_device, lambda o: str(o.port), keypad=True
+    ),
     "relays": Driver(
         DriverKind.CONTROLLER, "relays", RelayOptions, _no_device, lambda o: str(o.port)
     ),

@@ -8,6 +8,7 @@ import pytest
 
 from gatewayd.domain.linkage import ShowSign
 from gatewayd.domain.signs import MOMENTS_S, SIGNS, Indication, Light, Sign, Tone
+from gatewayd.registry import load_registry
 from gatewayd.settings.bind import domain_linkage, reader_signs
 from tests.settings.conftest import WITH_BUSES, SiteFile
 
@@ -52,7 +53,7 @@ def test_readers_share_a_bus_by_their_addresses(site: SiteFile) -> None:
 def test_two_readers_at_one_address_are_told(site: SiteFile) -> None:
     site.append(BUS + reader("lit-1", "bus-1", 3) + reader("lit-2", "bus-1", 3))
     [problem] = site.problems()
-    assert "the port bus-1 address 3 is taken by [[reader]] lit-1" in problem
+    assert "the place bus-1 address 3 is taken by [[reader]] lit-1" in problem
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,69 @@ then = [{ do = "reader", reader = "NAME", light = "blue", blinking = true, for_s
     [problem] = site.problems()
     assert "linkage.say-sorry.then[1].reader" in problem
     assert "moves no light, buzzer or display" in problem
+
+
+def test_a_pin_needs_a_reader_that_may_have_keys(site: SiteFile) -> None:
+    site.append(BUS + reader("lit-1", "bus-1", 0, 'verification = "pin"'))
+    assert any(
+        "lit-1.verification: the driver 'lit' has no keypad, so nobody can type a PIN" in problem
+        for problem in site.problems()
+    )
+
+
+def test_an_area_with_room_for_fewer_than_it_asks_for_is_told(site: SiteFile) -> None:
+    site.append('[[area]]\nid = "lab"\nname = "Lab"\nminimum = 5\nmaximum = 2\n')
+    [problem] = site.problems()
+    assert "area.lab.minimum: minimum (5) is more than maximum (2)" in problem
+
+
+OSDP = """
+[[bus]]
+id = "line"
+driver = "osdp"
+port = "/dev/ttyOSDP"
+[[reader]]
+id = "osdp-in"
+name = "In"
+driver = "osdp-reader"
+door = "main-gate"
+bus = "line"
+address = 0
+key_file = "a.key"
+"""
+
+
+@pytest.fixture
+def osdp(tmp_path: Path) -> SiteFile:
+    for name, digits in (("a", "0123456789abcdef" * 2), ("b", "fedcba9876543210" * 2)):
+        key = tmp_path / f"{name}.key"
+        key.write_text(digits)
+        key.chmod(0o600)
+    drivers = {name: load_registry()[name] for name in ("osdp", "osdp-reader", "osdp-io")}
+    site = SiteFile(tmp_path, {**WITH_BUSES, **drivers})
+    site.append(OSDP)
+    assert site.problems() == []
+    return site
+
+
+@pytest.mark.parametrize("digits", ["1234", "x" * 32, "", "303132333435363738393a3b3c3d3e3f"])
+def test_a_key_file_that_holds_no_key_or_everybodys_is_told(osdp: SiteFile, digits: str) -> None:
+    (osdp.path.parent / "a.key").write_text(digits)
+    [problem] = osdp.problems()
+    assert "reader.osdp-in.key_file: " in problem
+    assert digits == "" or digits not in problem
+
+
+def test_two_parts_of_one_device_must_say_the_same_of_it(osdp: SiteFile) -> None:
+    board = '[[controller]]\nid = "io"\ndriver = "osdp-io"\nbus = "line"\naddress = 0\n'
+    osdp.append(board + 'key_file = "b.key"\n')
+    [problem] = osdp.problems()
+    assert "controller.io: is the same device as [[reader]] osdp-in" in problem
+    osdp.replace('key_file = "b.key"', 'key_file = "a.key"')
+    assert osdp.problems() == []
+
+
+def test_a_text_that_the_display_can_not_show_is_told(osdp: SiteFile) -> None:
+    osdp.append('[reader.signs]\ngranted = { text = "欢迎光临" }\ndenied = { text = "NO" }\n')
+    [problem] = osdp.problems()
+    assert "reader.osdp-in.signs.granted.text: the display of 'osdp-reader' can't show" in problem
