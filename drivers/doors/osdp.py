@@ -101,6 +101,10 @@ class OsdpIo:
         """Inputs that changed; all of them, the first time since it is online."""
         if not isinstance(reply, InputStatus) or self._emit is None:
             return
+        if len(reply.active) < self._options.inputs and self._inputs is None:
+            # A contact that the device does not have would be a door that is never seen open.
+            missing = f"{len(reply.active)} inputs, and the settings say {self._options.inputs}"
+            self._emit(Malformed(f"the device has {missing}"))
         before, self._inputs = self._inputs, reply.active[: self._options.inputs]
         for index, active in enumerate(self._inputs):
             if before is None or before[index : index + 1] != (active,):

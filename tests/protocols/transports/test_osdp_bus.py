@@ -35,7 +35,7 @@ from gatewayd.domain.ports import (
     Presented,
     TamperChanged,
 )
-from simulators.osdp_device import BOARD, READER, SimulatedOsdpDevice
+from simulators.osdp_device import BOARD, READER, OsdpModel, SimulatedOsdpDevice
 from simulators.osdp_faults import OsdpFault
 from simulators.osdp_link import Answer
 from simulators.osdp_wire import Cmd, Rep
@@ -619,3 +619,12 @@ def test_the_drivers_build_their_parts(tmp_path: Path) -> None:
     shared = bus.device(OsdpPlace(**place))
     assert isinstance(shared, OsdpDevice)
     assert len(shared.parts) == 2
+
+
+async def test_a_device_with_fewer_inputs_than_the_settings_say_is_told(tmp_path: Path) -> None:
+    small = OsdpModel("board", readers=0, lights=0, rows=0, outputs=1, inputs=2)
+    async with panel_and_line(tmp_path, device(0, small)) as (panel, _):
+        board = panel.board(0, inputs=3)
+        panel.start()
+        told = await board.ear.until(lambda event: isinstance(event, Malformed))
+        assert told[-1] == Malformed("the device has 2 inputs, and the settings say 3")
