@@ -271,7 +271,8 @@ class OsdpBus:
         if outcome is not None and self._first_ns is not None:
             device.answered_after(max(0.0, (self._first_ns - sent_ns) / NS_PER_S))
         idle_s = IDLE_CHARACTERS * self._byte_s
-        self._free_ns = self._clock.monotonic_ns() + round(idle_s * NS_PER_S)
+        # From the last byte on: what was reckoned meanwhile is silence as well.
+        self._free_ns = max(self._bytes_ns, sent_ns) + round(idle_s * NS_PER_S)
         return outcome, stamp
 
     async def _answer(
