@@ -317,22 +317,31 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _journal_of(arguments: argparse.Namespace) -> Path | None:
-    settings = _settings(arguments, "verify: name the journal's file, or correct the settings")
+    otherwise = "verify: name the journal's file, or correct the settings"
+    settings = _settings(arguments, otherwise, look_into_files=False)
     return None if settings is None else settings.storage.journal_file
 
 
-def _settings(arguments: argparse.Namespace, otherwise: str) -> Settings | None:
+def _settings(
+    arguments: argparse.Namespace, otherwise: str, *, look_into_files: bool = True
+) -> Settings | None:
     """The settings, or None after saying what is wrong with them, and what to do `otherwise`."""
     from gatewayd.registry import load_registry
     from gatewayd.settings.load import load_settings
     from gatewayd.settings.problem import SettingsError
 
     try:
-        return load_settings(arguments.config, load_registry(), arguments.overrides).settings
+        loaded = load_settings(
+            arguments.config,
+            load_registry(),
+            arguments.overrides,
+            look_into_files=look_into_files,
+        )
     except SettingsError as error:
         _say(str(error))
         _say(f"gatewayd {otherwise}")
         return None
+    return loaded.settings
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -433,7 +442,9 @@ def _inquire(
     from gatewayd.settings.problem import SettingsError
 
     try:
-        loaded = load_settings(arguments.config, load_registry(), arguments.overrides)
+        loaded = load_settings(
+            arguments.config, load_registry(), arguments.overrides, look_into_files=False
+        )
         text, well = answer(arguments, place_of(loaded), SystemClock().now().wall_ms)
     except (SettingsError, InquiryError) as error:
         _say(f"gatewayd {name}: {error}")

@@ -16,8 +16,9 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -248,8 +249,18 @@ class Demo:
         reckoning = reckon(read_taps(self._layout.taps), told, await self._lanes())
         journaled = journaled_decisions(self._layout.state)
         files = sum(1 for _ in self._layout.state.glob("pictures/**/*.jpg"))
-        text = summary(reckoning, journaled, files, [verified, f"kept in {self._layout.run}"])
+        notes = [verified, f"kept in {self._layout.run}", *self._how_to_ask(events)]
+        text = summary(reckoning, journaled, files, notes)
         return text, self._verdict(reckoning, journaled)
+
+    def _how_to_ask(self, events: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Why somebody was refused, as a command that can be pasted."""
+        refused = next((e["seq"] for e in events if e["kind"] == DENIED), None)
+        if refused is None:
+            return []
+        program = Path(sys.executable).with_name("gatewayd")
+        asked = f"--config {self._layout.config} --set storage.directory={self._layout.state}"
+        return [f"why, e.g.: {program} why {refused} {asked}"]
 
     async def _lanes(self) -> list[Lane]:
         """What became of the vehicles, as the boards saw it."""

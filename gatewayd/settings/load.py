@@ -34,13 +34,16 @@ class LoadedSettings:
     sha256: str = ""
 
 
-def load_settings(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> LoadedSettings:
+def load_settings(
+    path: Path, registry: Registry, overrides: Sequence[str] = (), *, look_into_files: bool = True
+) -> LoadedSettings:
     """The settings in effect. Raises SettingsError with every problem at once.
 
     `overrides` are `TABLE.KEY=VALUE`, as `--set` takes them; relative paths start at the folder
-    of the file.
+    of the file. Whoever only asks what is kept needs none of the files that the settings name, and
+    may have no right to read them: `look_into_files` False.
     """
-    draft, problems = _examine(path, registry, overrides)
+    draft, problems = _examine(path, registry, overrides, look_into_files=look_into_files)
     if problems:
         raise SettingsError(problems)
     settings = draft.settings()
@@ -53,7 +56,7 @@ def load_settings(path: Path, registry: Registry, overrides: Sequence[str] = ())
 def check_settings(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Problem]:
     """All that is wrong with the settings, in the file's order; none: they would load."""
     try:
-        return _examine(path, registry, overrides)[1]
+        return _examine(path, registry, overrides, look_into_files=True)[1]
     except SettingsError as error:
         return list(error.problems)
 
@@ -75,13 +78,12 @@ def settings_sha256(settings: Settings, options: Mapping[str, Any]) -> str:
 
 
 def _examine(
-    path: Path, registry: Registry, overrides: Sequence[str]
+    path: Path, registry: Registry, overrides: Sequence[str], *, look_into_files: bool
 ) -> tuple[Draft, list[Problem]]:
     source = read_source(path, overrides)
     draft = read_tables(source, registry)
-    found = [
-        *draft.problems, *check_draft(draft), *check_linkages(draft), *check_files(draft)
-    ]  # fmt: skip
+    found = [*draft.problems, *check_draft(draft), *check_linkages(draft)]
+    found += check_files(draft) if look_into_files else []
     return draft, sorted(dict.fromkeys(found), key=lambda problem: _order(source, problem))
 
 

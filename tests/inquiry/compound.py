@@ -91,7 +91,7 @@ def settings_text(**readers: str) -> str:
     for id_, name, door, direction, more in READERS:
         own = readers.get(id_.replace("-", "_"), more)
         parts.append(
-            f'[[reader]]\nid = "{id_}"\nname = "{name}"\ndriver = "ascii-tag"\n'
+            f'[[reader]]\nid = "{id_}"\nname = "{name}"\ndriver = "wiegand-serial"\n'
             f'port = "/dev/ttyTEST-{id_}"\ndoor = "{door}"\ndirection = "{direction}"\n{own}\n'
         )
     return "\n".join(parts)

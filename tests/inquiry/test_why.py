@@ -11,6 +11,10 @@ import pytest
 
 from gatewayd import cli
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Event
+from gatewayd.inquiry.sources import place_of
+from gatewayd.registry import load_registry
+from gatewayd.settings.load import load_settings
+from gatewayd.settings.problem import SettingsError
 from gatewayd.store.journal_file import open_journal
 from tests.inquiry.compound import compound, place, records, write_settings
 from tests.store.samples import closed
@@ -185,3 +189,15 @@ async def test_a_grant_without_its_outcome_says_so(tmp_path: Path, capsys: Captu
     assert "What came of it: no confirmation" in capsys.readouterr().out
     with open_journal(place(config).journal_file) as journal:
         assert journal.outcome_of(seq + 100) is None
+
+
+def test_a_question_to_what_is_kept_needs_none_of_the_files_that_the_settings_name(
+    tmp_path: Path,
+) -> None:
+    """The demo's own settings name a broker's password and keys that are long gone."""
+    settings = Path(__file__).parents[2] / "config" / "demo.toml"
+    kept = [f"storage.directory={tmp_path}"]
+    with pytest.raises(SettingsError):
+        load_settings(settings, load_registry(), kept)
+    loaded = load_settings(settings, load_registry(), kept, look_into_files=False)
+    assert place_of(loaded).journal_file == tmp_path / "journal.db"
