@@ -7,7 +7,7 @@ the list, one that is not given stays as it is. Must not put anything in force.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -25,6 +25,7 @@ from gatewayd.directory.tables import TABLES, table_named
 from gatewayd.store.whitelist_records import LineReader, WhitelistDataError
 
 PROGRESS_ROWS = 2_000
+MANY_MISSING = 5  # more are told in one line
 MAX_PROBLEMS = 10_000  # that many are one mistake, made in every row
 QUOTED = 40  # characters of a cell in a message
 
@@ -277,10 +278,25 @@ def _check_kept(draft: Draft, reading: Reading) -> None:
                 for of, id_ in listing.references(listing.record_of(line))
                 if id_ not in reading.names[of]
             )
-        for (of, id_), count in gone.items():
+        for of in dict.fromkeys(of for of, _ in gone):
+            missing = {id_: count for (whose, id_), count in gone.items() if whose == of}
             place = draft.given.get(of, Place("the list in force"))
-            what = f"{of} {id_!r} is not in it, but {count} {kind} records still refer to it"
-            draft.bad(place, what, f"its row, or give the {kind}s as well")
+            for what, instead in _still_referred_to(kind, of, missing):
+                draft.bad(place, what, instead)
+
+
+def _still_referred_to(kind: str, of: str, missing: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """What is wrong, and what to give instead: one by one, or all in one where they are many. A
+    table of a few people given in the place of all of them would else hide its own mistakes."""
+    if len(missing) > MANY_MISSING:
+        first = ", ".join(repr(id_) for id_ in sorted(missing)[:MANY_MISSING])
+        what = f"{len(missing)} {of}s are not in it, but {kind}s still refer to them: {first}, …"
+        yield what, f"the whole table, since it replaces the one in force, or the {kind}s as well"
+        return
+    for id_, count in missing.items():
+        records = f"1 {kind} record still refers" if count == 1 else f"{count} {kind} records refer"
+        what = f"{of} {id_!r} is not in it, but {records} to it"
+        yield what, f"its row, or give the {kind}s as well"
 
 
 def _check_lines(draft: Draft) -> None:

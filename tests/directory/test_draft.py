@@ -371,11 +371,26 @@ def test_what_a_kept_table_still_needs_must_not_go(tmp_path: Path) -> None:
         workbook(tmp_path / "a.xlsx", {"人员": PEOPLE[:2], "时段": SCHEDULES[:2]}), base=base
     )
     assert told(made) == [
-        "a.xlsx, sheet 时段: schedule 'office' is not in it, but 1 level records still refer to it "
+        "a.xlsx, sheet 时段: schedule 'office' is not in it, but 1 level record still refers to it "
         "(instead: its row, or give the levels as well)",
-        "a.xlsx, sheet 人员: person 'p-18' is not in it, but 1 credential records still refer to "
-        "it (instead: its row, or give the credentials as well)",
+        "a.xlsx, sheet 人员: person 'p-18' is not in it, but 1 credential record still refers "
+        "to it (instead: its row, or give the credentials as well)",
     ]
+
+
+def test_a_few_people_given_for_all_are_one_mistake(tmp_path: Path) -> None:
+    base = site(tmp_path)
+    many = [[f"p-{n}", "某", None, None, None, None, None, "cleaning"] for n in range(20, 30)]
+    whole = draft(workbook(tmp_path / "b.xlsx", {"人员": [*PEOPLE, *many]}), base=base).listing
+    card = next(line for line in whole["credential"].values() if b"p-17" in line)
+    cards = {f"card-{n}": card.replace(b"p-17", f"p-{n}".encode()) for n in range(20, 30)}
+    kept = {**whole, "credential": {**whole["credential"], **cards}}
+    made = draft(workbook(tmp_path / "a.xlsx", {"人员": PEOPLE}), base=kept)
+    [problem] = made.problems
+    assert problem.what == (
+        "10 persons are not in it, but credentials still refer to them:"
+        " 'p-20', 'p-21', 'p-22', 'p-23', 'p-24', …"
+    )
 
 
 def test_what_schedules_and_levels_that_stay_refer_to_must_stay_too(tmp_path: Path) -> None:
@@ -384,9 +399,9 @@ def test_what_schedules_and_levels_that_stay_refer_to_must_stay_too(tmp_path: Pa
         base=site(tmp_path),
     )
     assert [problem.what for problem in made.problems] == [
-        "calendar 'national' is not in it, but 1 schedule records still refer to it",
-        "calendar 'worked' is not in it, but 1 schedule records still refer to it",
-        "group 'gates' is not in it, but 1 level records still refer to it",
+        "calendar 'national' is not in it, but 1 schedule record still refers to it",
+        "calendar 'worked' is not in it, but 1 schedule record still refers to it",
+        "group 'gates' is not in it, but 1 level record still refers to it",
     ]
 
 
