@@ -497,7 +497,7 @@ async def test_areas_count_as_people_pass_and_a_head_count_lists_them_by_buildin
     await console.passed(18, "b1-lobby")
     await expect(yard).to_contain_text("2 inside")
     await expect(hall).to_have_class("tile area warn")  # alone where two must be
-    await expect(page.get_by_role("button", name="Forgive")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Reset anti-passback")).to_have_count(0)
     for key in "ha":
         await page.keyboard.press(key)
     await expect(page.get_by_role("heading", name="小区: 2 inside")).to_be_visible()
@@ -519,12 +519,12 @@ async def test_three_keys_forgive_an_area_and_two_whoever_was_denied_for_where_t
     await expect(row(page, seq)).to_be_visible()
     for key in "g1":
         await page.keyboard.press(key)
-    await expect(page.locator(".notice.good")).to_have_text("Forgiven: 王芳")
+    await expect(page.locator(".notice.good")).to_have_text("Anti-passback reset: 王芳")
     await page.keyboard.press("2")
     await expect(page.locator("[data-area=yard]")).to_contain_text("1 inside")
     for key in "ga2":
         await page.keyboard.press(key)
-    await expect(page.locator(".notice.good")).to_have_text("Forgiven: everyone in 小区")
+    await expect(page.locator(".notice.good")).to_have_text("Anti-passback reset: everyone in 小区")
     await expect(page.locator("[data-area=yard]")).to_contain_text("0 inside")
     forgiven = [
         (event.person_id, event.area_id, event.cause.reason)

@@ -68,7 +68,7 @@ def test_a_grant_is_told_with_every_rule_and_what_came_of_it(
         "  + Door mode: The door's mode: Opens by card\n"
         "  + Access level: Holds a level with this door\n"
         "  + Hours: Open now by level 住户, schedule Always\n"
-        "  + Anti-passback: Not known where they are; 院内 admits it\n"
+        "  + Anti-passback: Where this person is isn't known; 院内 lets them pass\n"
         "  + Occupancy: 0 in 院内, 4 may be\n"
     )
 
@@ -88,7 +88,7 @@ def test_a_denial_ends_with_what_would_have_made_it_a_grant(config: Path, capsys
     assert why(config, again) == cli.OK
     out = capsys.readouterr().out
     assert "  x Anti-passback: Already in 院内 since 18 Nov, 19:06\n" in out
-    assert out.endswith("  - the passage is forgiven\n")
+    assert out.endswith("  - anti-passback is reset for this person\n")
 
 
 def test_it_speaks_chinese_to_the_last_word(config: Path, capsys: Captured) -> None:
