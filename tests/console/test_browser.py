@@ -233,6 +233,26 @@ async def test_the_page_says_what_gatewayd_why_says(
     await expect(trace.locator("ul")).to_have_text(words.remedy(mends[0]))
 
 
+async def test_an_entry_tells_of_a_warning_no_camera_and_a_role_of_its_own(
+    console: Rig, desk: Desk
+) -> None:
+    soft = RuleTrace("anti_passback", "inside_soft", RuleResult.WARN)
+    seq = await console.granted(17, "b1-in", trace=(soft,))
+    page = await desk.page()
+    await expect(row(page, seq).locator(".entry-verdict")).to_have_text("GrantedWith a warning")
+    await expect(page.locator(".panel-verdict")).to_contain_text("With a warning")
+    await expect(page.locator(".panel-picture")).to_have_text("No camera here")
+    said = await page.evaluate(
+        "import('/static/js/words.js').then(w => [w.roleOf('landlord'), w.roleOf('owner'),"
+        " w.modeOf({mode: 'Accessed', kind: 'barrier'}),"
+        " w.modeOf({mode: 'Accessed', kind: 'door'}),"
+        " w.remedyOf({change: 'add_credential', facts: {kind: 'card'}})])"
+    )
+    assert said == [
+        "landlord", "Owner", "Vehicle passes", "Someone passes", "the card is put into the list"
+    ]  # fmt: skip
+
+
 async def test_a_name_made_of_markup_is_only_a_name(console: Rig, desk: Desk) -> None:
     page = await desk.page()
     seq = await console.denied(Reason.EXPIRED, 66, detail=(("valid_until_s", XSS),))

@@ -198,7 +198,7 @@ async def test_the_report_speaks_chinese(tmp_path: Path, capsys: Captured) -> No
     assert replay_command(config, "--whitelist", str(other), "--lang", "zh-CN") == 1
     out = capsys.readouterr().out
     assert "共 5 次刷卡" in out
-    assert "改为放行: 1" in out
+    assert "改为放行：1" in out
     assert "{" not in out
 
 

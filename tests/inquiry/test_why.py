@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 
 from gatewayd import cli
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Event
+from gatewayd.domain.model import Remedy
+from gatewayd.inquiry.lines import remedy_lines
 from gatewayd.store.journal_file import open_journal
-from tests.inquiry.compound import compound, place, records, write_settings
+from gatewayd.wording import Wording
+from tests.inquiry.compound import compound, place, records, settings_text, write_settings
 from tests.store.samples import closed
 
 Captured = pytest.CaptureFixture[str]
@@ -97,8 +101,32 @@ def test_it_speaks_chinese_to_the_last_word(config: Path, capsys: Captured) -> N
     out = capsys.readouterr().out
     for words in ("陈静 [p-20] 6-2-1203", "11月19日 08:00", "办公时间", "满足以下条件即可放行"):
         assert words in out
-    for letters in ("Denied", "Hours", "rule.", "trace.", "{"):
+    for letters in ("Denied", "Hours", "rule.", "trace.", "{", ": ", ", ", ". ", " (", "内内"):
         assert letters not in out
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Granted, with a warning.\n"), ("zh-CN", "放行，有提醒。\n")],
+)
+def test_a_grant_with_a_warning_says_so(
+    tmp_path: Path, capsys: Captured, language: str, said: str
+) -> None:
+    config = write_settings(tmp_path, settings_text().replace('"hard"', '"soft"'))
+    an_evening(config)
+    seq = seqs(config, AccessGranted)[-1]
+    assert why(config, seq, "--lang", language) == cli.OK
+    out = capsys.readouterr().out
+    assert f"\n\n{said}" in out
+    assert "  ! " in out
+    assert why(config, seq, "--lang", language, "--json") == cli.OK
+    assert json.loads(capsys.readouterr().out)["why"] == said.strip()
+
+
+def test_remedies_that_are_several_are_all_needed() -> None:
+    words = Wording("en", UTC, 0)
+    head = remedy_lines([Remedy("show_card"), Remedy("type_pin")], words)[0]
+    assert head == "It would have been granted if all of these hold:"
 
 
 def test_no_answer_has_a_card_number_or_a_phone(config: Path, capsys: Captured) -> None:
