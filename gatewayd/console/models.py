@@ -306,7 +306,7 @@ class AreaPeople(View):
     wall_trusted: bool
     people: list[WhereaboutsView]
     neutral: list[WhereaboutsView] = Field(
-        description="Seen there last, and forgiven since: they may be there or not."
+        description="Seen there last, anti-passback reset since: they may be there or not."
     )
 
 
