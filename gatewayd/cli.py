@@ -69,6 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"gatewayd {__version__}",
+        help="print the version, as the command of that name does",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     run = _add(commands, "run", _run, "decide at the doors until told to stop (SIGTERM or Ctrl-C)")

@@ -76,6 +76,16 @@ class Wording:
         text = catalogue(self.language).get(key, key)
         return _BLANK.sub(lambda blank: str(values.get(blank[1], blank[0])), text)
 
+    def labelled(self, label: str, text: str) -> str:
+        return f"{label}{self.text('mark.colon')}{text}"
+
+    def in_a_row(self, *parts: str) -> str:
+        return self.text("mark.comma").join(parts)
+
+    def aside(self, text: str) -> str:
+        """What follows in brackets."""
+        return self.text("mark.aside", text=text)
+
     def rule(self, line: RuleTrace) -> tuple[str, str]:
         """What a rule is called and what it saw; a line of an older journal is its own text."""
         known = catalogue(self.language)
@@ -86,7 +96,10 @@ class Wording:
         )
 
     def remedy(self, remedy: Remedy) -> str:
-        return self.text(f"remedy.{remedy.change}", **self._filled(remedy.facts))
+        values = self._filled(remedy.facts)
+        for kind in (value for fact, value in remedy.facts if fact == "kind"):
+            values["kind"] = self.text(f"kind.{kind}")  # as it stands within a sentence
+        return self.text(f"remedy.{remedy.change}", **values)
 
     def why(self, reason: Reason, door: str, facts: Facts = ()) -> str:
         """The reason in one sentence; `door` is the door's name."""
@@ -99,6 +112,8 @@ class Wording:
         for name, value in list(values.items()):
             if name.endswith("_s"):
                 values[name] = values[name.removesuffix("_s")] = self._moment_of(value)
+        for name in values.keys() & {"levels", "schedules"}:
+            values[name] = values[name].replace(", ", self.text("mark.list"))
         for name, room in (("kind", "credential"), ("mode", "mode")):
             if name in values:
                 values[name] = self.text(f"{room}.{values[name]}")

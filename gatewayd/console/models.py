@@ -147,7 +147,12 @@ class EntryView(View):
     place: str = Field(description="Building-unit-room as it was journaled.")
     credential: CredentialView
     outcome: Outcome | None = Field(description="What came of a grant; None: not yet, or a denial.")
+    warned: bool = Field(
+        description="A grant of which a rule warned, as soft anti-passback does; duress is told by "
+        "its alarm and the trace alone."
+    )
     recorded_late: bool
+    has_camera: bool = Field(description="Whether a camera looks at this access point now.")
     pictures: list[PictureView]
     whitelist_revision: int
 
@@ -301,7 +306,7 @@ class AreaPeople(View):
     wall_trusted: bool
     people: list[WhereaboutsView]
     neutral: list[WhereaboutsView] = Field(
-        description="Seen there last, and forgiven since: they may be there or not."
+        description="Seen there last, anti-passback reset since: they may be there or not."
     )
 
 

@@ -32,7 +32,7 @@ from gatewayd.console.models import (
 from gatewayd.domain.alarm import NEVER_SUPPRESSED, SILENT, OpenAlarm
 from gatewayd.domain.area import Seen
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Cause, Outcome
-from gatewayd.domain.model import AlarmKind, Area, Person, PersonId, Reason
+from gatewayd.domain.model import AlarmKind, Area, Person, PersonId, Reason, RuleResult, RuleTrace
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
 from gatewayd.settings.bind import zones
 from gatewayd.store.rows import PictureRow
@@ -46,6 +46,7 @@ NEIGHBOURS = 64
 # Whose detail is a person's id and place: TapPath writes it so.
 _OF_PEOPLE = frozenset({AlarmKind.DURESS, AlarmKind.WATCH_LIST, AlarmKind.ANTI_PASSBACK})
 _OF_AREAS = frozenset({AlarmKind.AREA_OVER_LIMIT, AlarmKind.AREA_UNDER_MINIMUM})
+_DURESS = ("pin", "duress")
 _PROTOCOLS = {5: "MQTT 5", 4: "MQTT 3.1.1"}
 
 
@@ -59,6 +60,7 @@ class Views:
         self._areas = {area.id: area.name for area in settings.area}
         self._readers = {reader.id: reader.name for reader in settings.reader}
         self._cameras = {camera.id: camera.name for camera in settings.camera}
+        self._watched = {reader.id for reader in settings.reader if reader.cameras}
         boards = {board.id: board.id for board in settings.controller}
         self.devices = {**boards, **self._cameras, **self._readers}
         self._things = {**self.devices, **self.doors}
@@ -178,7 +180,9 @@ class Views:
             place=event.place or (person.place if person else ""),
             credential=CredentialView(kind=event.credential.kind, masked=event.credential.masked),
             outcome=outcome,
+            warned=isinstance(event, AccessGranted) and any(map(_is_shown_warning, event.trace)),
             recorded_late=isinstance(event, AccessGranted) and event.recorded_late,
+            has_camera=event.access_point_id in self._watched,
             pictures=self._pictures(pictures),
             whitelist_revision=event.whitelist_revision,
         )
@@ -331,6 +335,11 @@ class Views:
 def _named(id_: str, names: dict[str, str]) -> Named:
     """Something that the settings no longer have keeps its id as a name."""
     return Named(id=id_, name=names.get(id_, id_))
+
+
+def _is_shown_warning(line: RuleTrace) -> bool:
+    """Not duress: whoever holds the guard may look at the list too."""
+    return line.result is RuleResult.WARN and (line.rule, line.saw) != _DURESS
 
 
 def _whom(alarm: OpenAlarm) -> tuple[PersonId, str]:

@@ -38,26 +38,40 @@ def who_text(person_id: PersonId | None, place: str, words: Wording) -> str:
     return " ".join(part for part in (name, f"[{person_id}]", place) if part)
 
 
-def verdict_lines(reason: Reason, door: str, detail: Facts, words: Wording) -> list[str]:
-    granted = reason is Reason.GRANTED
-    verdict = words.text("verdict.granted" if granted else "verdict.denied")
-    short = "" if granted else f": {words.text(f'reason.{reason}')}"
-    why_text = words.why(reason, words.names.doors.get(door, door), detail)
-    return [f"{verdict}{short}. {why_text}"]
+def why_text(
+    reason: Reason, door: str, detail: Facts, trace: Sequence[RuleTrace], words: Wording
+) -> str:
+    """The decision in one sentence; a grant says whether a rule warned."""
+    if reason is Reason.GRANTED and any(line.result is RuleResult.WARN for line in trace):
+        return words.text("reason.granted.warned")
+    return words.why(reason, words.names.doors.get(door, door), detail)
+
+
+def verdict_lines(
+    reason: Reason, door: str, detail: Facts, trace: Sequence[RuleTrace], words: Wording
+) -> list[str]:
+    sentence = why_text(reason, door, detail, trace, words)
+    if reason is not Reason.GRANTED:
+        verdict = words.labelled(words.text("verdict.denied"), words.text(f"reason.{reason}"))
+    elif sentence == words.text("reason.granted.warned"):  # which says the verdict too
+        return [sentence]
+    else:
+        verdict = words.text("verdict.granted")
+    return [f"{verdict}{words.text('mark.stop')}{sentence}"]
 
 
 def trace_lines(trace: Sequence[RuleTrace], words: Wording) -> list[str]:
     """Each rule with a mark: + passed, ! passed with a warning, x failed."""
     said = [(MARKS[line.result], *words.rule(line)) for line in trace]
-    return [f"  {mark} {rule}: {saw}" for mark, rule, saw in said]
+    return [f"  {mark} {words.labelled(rule, saw)}" for mark, rule, saw in said]
 
 
 def remedy_lines(remedies: Sequence[Remedy], words: Wording) -> list[str]:
     """All of them together."""
     if not remedies:
         return []
-    head = f"{words.text('live.remedy')}:"
-    return [head, *(f"  - {words.remedy(remedy)}" for remedy in remedies)]
+    head = words.labelled(words.text("live.remedies" if len(remedies) > 1 else "live.remedy"), "")
+    return [head.rstrip(), *(f"  - {words.remedy(remedy)}" for remedy in remedies)]
 
 
 def trace_json(trace: Sequence[RuleTrace], words: Wording) -> list[dict[str, Any]]:
@@ -68,7 +82,7 @@ def trace_json(trace: Sequence[RuleTrace], words: Wording) -> list[dict[str, Any
             "saw": line.saw,
             "result": line.result,
             "facts": dict(line.facts),
-            "text": f"{rule}: {saw}",
+            "text": words.labelled(rule, saw),
         }
         for line, rule, saw in said
     ]

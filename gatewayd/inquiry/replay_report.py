@@ -49,7 +49,9 @@ def _counts(report: Report, words: Wording) -> str:
 
 def _notes(report: Report, words: Wording) -> list[str]:
     others = {rev: n for rev, n in sorted(report.revisions.items()) if rev != report.revision}
-    revisions = ", ".join(f"{revision} ({count})" for revision, count in others.items())
+    revisions = words.text("mark.list").join(
+        f"{revision}{words.aside(str(count))}" for revision, count in others.items()
+    )
     said = {
         "replay.unexplained": report.unexplained,
         "replay.pins_assumed": report.pins_assumed,
@@ -68,7 +70,9 @@ def _table(
     rows = [_row(tap, words, readers) for tap in listed]
     left = count - len(listed)
     more = [words.text("replay.more", count=left)] if left else []
-    return "\n".join([f"{words.text(f'replay.{change.name.lower()}')}: {count}", *rows, *more])
+    return "\n".join(
+        [words.labelled(words.text(f"replay.{change.name.lower()}"), str(count)), *rows, *more]
+    )
 
 
 def _row(tap: Replayed, words: Wording, readers: Mapping[AccessPointId, str]) -> str:
@@ -79,7 +83,7 @@ def _row(tap: Replayed, words: Wording, readers: Mapping[AccessPointId, str]) ->
     who = who_text(tap.person_id, _place(tap), words)
     odd = f"  {words.text('replay.odd')}" if tap.unexplained else ""
     when = words.second(tap.stamp.wall_ms)
-    return f"  {tap.seq}  {when}  {who}  {door}, {reader}  {before} → {after}{odd}"
+    return f"  {tap.seq}  {when}  {who}  {words.in_a_row(door, reader)}  {before} → {after}{odd}"
 
 
 def _place(tap: Replayed) -> str:

@@ -243,9 +243,9 @@ def _case_lines(case: Case, answer: Answer) -> list[str]:
     kind = words.text(f"credential.{case.credential.kind}")
     detail = decision.detail if isinstance(decision, Deny) else ()
     return [
-        f"{words.second(answer.wall_ms)}, {door}, {point.name} ({direction})",
-        f"{kind} {case.credential.masked}, {_who(case, words)}",
-        *verdict_lines(decision.reason, point.door_id, detail, words),
+        words.in_a_row(words.second(answer.wall_ms), door, f"{point.name}{words.aside(direction)}"),
+        words.in_a_row(f"{kind} {case.credential.masked}", _who(case, words)),
+        *verdict_lines(decision.reason, point.door_id, detail, decision.trace, words),
         *trace_lines(decision.trace, words),
         *remedy_lines(decision.remedies if isinstance(decision, Deny) else (), words),
     ]

@@ -20,6 +20,7 @@ from gatewayd.inquiry.lines import (
     trace_lines,
     verdict_lines,
     who_text,
+    why_text,
 )
 from gatewayd.inquiry.sources import InquiryError, Place, current_list
 from gatewayd.store.journal_file import JournalFile, open_journal
@@ -98,14 +99,15 @@ def as_text(answer: Answer) -> str:
     event, words = answer.event, answer.words
     reason, detail, remedies = _of(event)
     revision = f"{words.text('live.field_list')} {event.whitelist_revision}"
+    decided = f"{words.text('live.why')}{words.aside(revision)}"
     return "\n".join(
         [
             *_head(answer),
             "",
-            *verdict_lines(reason, event.door_id, detail, words),
+            *verdict_lines(reason, event.door_id, detail, event.trace, words),
             *_came(answer),
             "",
-            f"{words.text('live.why')} ({revision}):",
+            words.labelled(decided, "").rstrip(),
             *trace_lines(event.trace, words),
             *remedy_lines(remedies, words),
             *([f"({answer.unlisted})"] if answer.unlisted else []),
@@ -119,10 +121,12 @@ def _head(answer: Answer) -> list[str]:
     direction = words.text(f"direction.{event.direction}")
     door = words.names.doors.get(event.door_id, event.door_id)
     who = who_text(event.person_id, event.place, words)
+    where = words.in_a_row(door, f"{reader}{words.aside(direction)}")
+    whose = words.in_a_row(credential_text(event.credential, words), who)
     return [
-        f"{words.text('live.field_seq')} {answer.seq}, {_when(answer)}",
-        f"{words.text('live.field_door')}: {door}, {reader} ({direction})",
-        f"{words.text('live.field_credential')}: {credential_text(event.credential, words)}, {who}",
+        words.in_a_row(f"{words.text('live.field_seq')} {answer.seq}", _when(answer)),
+        words.labelled(words.text("live.field_door"), where),
+        words.labelled(words.text("live.field_credential"), whose),
     ]
 
 
@@ -137,8 +141,9 @@ def _of(event: Decided) -> tuple[Reason, Facts, tuple[Remedy, ...]]:
 
 
 def _when(answer: Answer) -> str:
-    moment = answer.words.second(answer.stamp.wall_ms)
-    return moment if answer.stamp.wall_trusted else f"{moment} ({answer.words.text('live.clock')})"
+    words = answer.words
+    moment = words.second(answer.stamp.wall_ms)
+    return moment if answer.stamp.wall_trusted else moment + words.aside(words.text("live.clock"))
 
 
 def _came(answer: Answer) -> list[str]:
@@ -150,7 +155,7 @@ def _came(answer: Answer) -> list[str]:
     if answer.outcome is None:
         return [words.text("why.no_outcome"), *late]
     return [
-        f"{words.text('why.outcome')}: {words.text(f'outcome.{answer.outcome.outcome}')}",
+        words.labelled(words.text("why.outcome"), words.text(f"outcome.{answer.outcome.outcome}")),
         *late,
     ]
 
@@ -169,7 +174,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "wall_trusted": answer.stamp.wall_trusted,
         "decision": "granted" if reason is Reason.GRANTED else "denied",
         "reason": reason,
-        "why": words.why(reason, words.names.doors.get(event.door_id, event.door_id), detail),
+        "why": why_text(reason, event.door_id, detail, event.trace, words),
         "detail": dict(detail),
         "door": event.door_id,
         "access_point": event.access_point_id,

@@ -114,11 +114,11 @@ _REASONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.ANTI_PASSBACK: (
         "The person is in the area already, or leaves one that they are not in.",
-        "Check whether someone else uses the card; then forgive the passage.",
+        "Check whether someone else uses the card; then reset anti-passback for them.",
     ),
     Reason.WHEREABOUTS_UNKNOWN: (
         "It is not known where the person is, and the area admits nobody of whom that is so.",
-        "Check who it is, then forgive the passage.",
+        "Check who it is, then reset anti-passback for them.",
     ),
     Reason.AREA_FULL: (
         "As many people are in the area as may be.",

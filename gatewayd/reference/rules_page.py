@@ -52,7 +52,7 @@ _SLOT = {
 _PASSBACK = {
     AntiPassback.OFF: "nothing is asked",
     AntiPassback.SOFT: "the door opens, and an alarm says so",
-    AntiPassback.HARD: "denied until they passed the other way, or are forgiven",
+    AntiPassback.HARD: "denied until they passed the other way, or anti-passback is reset for them",
     AntiPassback.TIMED: "denied for `forgive_min`; after it all is in order",
 }
 _INTERLOCK = {

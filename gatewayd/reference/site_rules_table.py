@@ -77,8 +77,8 @@ SITE: dict[str, Row] = {
         settings=("interlock.doors", "interlock.rule", "door.exit_heeds_interlock"),
     ),
     "Kinds of anti-passback": Row(
-        "Someone is where their last passage led: the door opened after the grant. Whoever is "
-        "forgiven is neutral, and their next passage is in order wherever it leads.",
+        "Someone is where their last passage led: the door opened after the grant. Whoever's "
+        "anti-passback was reset is neutral, and their next passage is in order wherever it leads.",
         tests_in(
             "core/test_memory",
             "the_area_changes_when_the_door_opened_and_not_before",

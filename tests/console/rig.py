@@ -97,6 +97,7 @@ def settings(directory: Path) -> Settings:
             ],
             "reader": [
                 {"id": i, "name": n, "driver": "ascii-tag", "door": d, "direction": way}
+                | ({"cameras": ["cam-gate"]} if d == "main-gate" else {})
                 for i, n, d, way in READERS
             ],
             "controller": [{"id": "board-1", "driver": "modbus-relay"}],

@@ -233,6 +233,26 @@ async def test_the_page_says_what_gatewayd_why_says(
     await expect(trace.locator("ul")).to_have_text(words.remedy(mends[0]))
 
 
+async def test_an_entry_tells_of_a_warning_no_camera_and_a_role_of_its_own(
+    console: Rig, desk: Desk
+) -> None:
+    soft = RuleTrace("anti_passback", "inside_soft", RuleResult.WARN)
+    seq = await console.granted(17, "b1-in", trace=(soft,))
+    page = await desk.page()
+    await expect(row(page, seq).locator(".entry-verdict")).to_have_text("GrantedWith a warning")
+    await expect(page.locator(".panel-verdict")).to_contain_text("With a warning")
+    await expect(page.locator(".panel-picture")).to_have_text("No camera here")
+    said = await page.evaluate(
+        "import('/static/js/words.js').then(w => [w.roleOf('landlord'), w.roleOf('owner'),"
+        " w.modeOf({mode: 'Accessed', kind: 'barrier'}),"
+        " w.modeOf({mode: 'Accessed', kind: 'door'}),"
+        " w.remedyOf({change: 'add_credential', facts: {kind: 'card'}})])"
+    )
+    assert said == [
+        "landlord", "Owner", "Vehicle passes", "Someone passes", "the card is put into the list"
+    ]  # fmt: skip
+
+
 async def test_a_name_made_of_markup_is_only_a_name(console: Rig, desk: Desk) -> None:
     page = await desk.page()
     seq = await console.denied(Reason.EXPIRED, 66, detail=(("valid_until_s", XSS),))
@@ -497,7 +517,7 @@ async def test_areas_count_as_people_pass_and_a_head_count_lists_them_by_buildin
     await console.passed(18, "b1-lobby")
     await expect(yard).to_contain_text("2 inside")
     await expect(hall).to_have_class("tile area warn")  # alone where two must be
-    await expect(page.get_by_role("button", name="Forgive")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Reset anti-passback")).to_have_count(0)
     for key in "ha":
         await page.keyboard.press(key)
     await expect(page.get_by_role("heading", name="小区: 2 inside")).to_be_visible()
@@ -519,12 +539,12 @@ async def test_three_keys_forgive_an_area_and_two_whoever_was_denied_for_where_t
     await expect(row(page, seq)).to_be_visible()
     for key in "g1":
         await page.keyboard.press(key)
-    await expect(page.locator(".notice.good")).to_have_text("Forgiven: 王芳")
+    await expect(page.locator(".notice.good")).to_have_text("Anti-passback reset: 王芳")
     await page.keyboard.press("2")
     await expect(page.locator("[data-area=yard]")).to_contain_text("1 inside")
     for key in "ga2":
         await page.keyboard.press(key)
-    await expect(page.locator(".notice.good")).to_have_text("Forgiven: everyone in 小区")
+    await expect(page.locator(".notice.good")).to_have_text("Anti-passback reset: everyone in 小区")
     await expect(page.locator("[data-area=yard]")).to_contain_text("0 inside")
     forgiven = [
         (event.person_id, event.area_id, event.cause.reason)

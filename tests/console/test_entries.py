@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from unittest.mock import patch
 
+import pytest
+
 from gatewayd.domain.events import AccessDenied, Outcome
 from gatewayd.domain.model import AlarmKind, PersonId, Reason, Remedy, RuleResult, RuleTrace
 from gatewayd.domain.ports import JournalError, WhitelistReadError
@@ -38,6 +40,19 @@ async def test_an_entry_joins_person_place_door_outcome_and_picture(console: Rig
     ]
     assert page["epoch"] == console.journal.epoch
     assert page["next_before"] is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "saw", "warned"),
+    [("anti_passback", "inside_soft", True), ("pin", "duress", False)],
+)
+async def test_a_grant_tells_of_a_warning_but_not_of_duress(
+    console: Rig, rule: str, saw: str, warned: bool
+) -> None:
+    await console.granted(trace=(RuleTrace(rule, saw, RuleResult.WARN),))
+    async with console.signed_in() as client:
+        [entry] = (await client.get("/api/v1/entries")).json()["entries"]
+    assert (entry["warned"], entry["has_camera"]) == (warned, True)
 
 
 async def test_no_answer_holds_a_phone_or_a_whole_card_number(console: Rig) -> None:

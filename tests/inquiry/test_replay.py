@@ -178,7 +178,8 @@ async def test_another_list_admits_and_denies_and_says_whom_where_and_why(
     assert "1 as before, 1 newly denied, 2 newly admitted, 1 denied for another reason" in out
     assert "王芳 [p-17] 6-2-1203  东门, 东门进  Granted → Outside permitted hours" in out
     assert (
-        "王芳 [p-17] 6-2-1203  东门, 东门进  Passage out of order → Outside permitted hours" in out
+        "王芳 [p-17] 6-2-1203  东门, 东门进  Anti-passback violation → Outside permitted hours"
+        in out
     )
     assert "陈静 [p-20] 6-2-1203  东门, 东门进  Outside permitted hours → Granted" in out
     assert "[p-999] 6-2-1203  东门, 东门进  Unknown card → Granted" in out
@@ -197,7 +198,7 @@ async def test_the_report_speaks_chinese(tmp_path: Path, capsys: Captured) -> No
     assert replay_command(config, "--whitelist", str(other), "--lang", "zh-CN") == 1
     out = capsys.readouterr().out
     assert "共 5 次刷卡" in out
-    assert "改为放行: 1" in out
+    assert "改为放行：1" in out
     assert "{" not in out
 
 
@@ -259,7 +260,7 @@ async def test_a_decision_that_changed_though_nothing_else_did_is_told_as_that(
     assert replay_command(config) == 1
     out = capsys.readouterr().out
     assert "1 changed though nothing else did: same list, same settings" in out
-    assert "Passage out of order → Granted  (changed though" in out
+    assert "Anti-passback violation → Granted  (changed though" in out
 
 
 async def test_what_the_box_could_not_do_in_time_stays_so(

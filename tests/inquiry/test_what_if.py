@@ -85,7 +85,7 @@ def test_a_card_is_named_as_the_list_writes_it(config: Path, capsys: Captured) -
     assert ask(config, "card:26:00003E7", "--json") == cli.PROBLEM_FOUND
     [case] = json.loads(capsys.readouterr().out)["cases"]
     assert (case["reason"], case["person"]) == ("credential_unknown", None)
-    assert case["remedies"][0]["text"] == "the Card is put into the list"
+    assert case["remedies"][0]["text"] == "the card is put into the list"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_whereabouts_are_those_of_the_journal_unless_others_are_asked_for(
     assert ask(config, "p-17", "--inside", "unknown") == cli.OK
     assert ask(config, "p-18", "--inside", "yard") == cli.PROBLEM_FOUND
     assert ask(config, "p-18", "--door", "garage-door", "--inside", "unknown") == 1
-    assert "Not known where they are; 车库 does not admit it" in capsys.readouterr().out
+    assert "isn't known; 车库 does not let them pass" in capsys.readouterr().out
     assert ask(config, "p-18", "--reader", "garage-out", "--inside", "garage") == cli.OK
 
 
@@ -122,7 +122,7 @@ def test_the_doors_orders_and_the_uses_are_those_of_the_journal(
     assert ask(config, "p-18", "--door", "lab") == cli.PROBLEM_FOUND
     assert "Denied: Door out of use" in capsys.readouterr().out
     assert ask(config, "p-21") == cli.PROBLEM_FOUND
-    assert "All 2 uses are used up (2)" in capsys.readouterr().out
+    assert "No use is left; uses allowed: 2, used: 2" in capsys.readouterr().out
 
 
 def test_nothing_is_written_by_a_question(config: Path) -> None:
@@ -137,7 +137,7 @@ def test_without_a_journal_the_doors_are_as_they_are_made(config: Path, capsys: 
     place(config).journal_file.unlink()
     assert ask(config, "p-17") == cli.OK
     assert ask(config, "p-21") == cli.OK
-    assert "Used 0 of 2 times" in capsys.readouterr().out
+    assert "Uses allowed: 2, used: 0" in capsys.readouterr().out
     assert ask(config, "p-18", "--door", "lab") == cli.OK
 
 

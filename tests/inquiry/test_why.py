@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 
 from gatewayd import cli
 from gatewayd.domain.events import AccessDenied, AccessGranted, AccessOutcome, Event
+from gatewayd.domain.model import Remedy
+from gatewayd.inquiry.lines import remedy_lines
 from gatewayd.inquiry.sources import place_of
 from gatewayd.registry import load_registry
 from gatewayd.settings.load import load_settings
 from gatewayd.settings.problem import SettingsError
 from gatewayd.store.journal_file import open_journal
-from tests.inquiry.compound import compound, place, records, write_settings
+from gatewayd.wording import Wording
+from tests.inquiry.compound import compound, place, records, settings_text, write_settings
 from tests.store.samples import closed
 
 Captured = pytest.CaptureFixture[str]
@@ -72,7 +76,7 @@ def test_a_grant_is_told_with_every_rule_and_what_came_of_it(
         "  + Door mode: The door's mode: Opens by card\n"
         "  + Access level: Holds a level with this door\n"
         "  + Hours: Open now by level 住户, schedule Always\n"
-        "  + Anti-passback: Not known where they are; 院内 admits it\n"
+        "  + Anti-passback: Where this person is isn't known; 院内 lets them pass\n"
         "  + Occupancy: 0 in 院内, 4 may be\n"
     )
 
@@ -92,7 +96,7 @@ def test_a_denial_ends_with_what_would_have_made_it_a_grant(config: Path, capsys
     assert why(config, again) == cli.OK
     out = capsys.readouterr().out
     assert "  x Anti-passback: Already in 院内 since 18 Nov, 19:06\n" in out
-    assert out.endswith("  - the passage is forgiven\n")
+    assert out.endswith("  - anti-passback is reset for this person\n")
 
 
 def test_it_speaks_chinese_to_the_last_word(config: Path, capsys: Captured) -> None:
@@ -101,8 +105,32 @@ def test_it_speaks_chinese_to_the_last_word(config: Path, capsys: Captured) -> N
     out = capsys.readouterr().out
     for words in ("陈静 [p-20] 6-2-1203", "11月19日 08:00", "办公时间", "满足以下条件即可放行"):
         assert words in out
-    for letters in ("Denied", "Hours", "rule.", "trace.", "{"):
+    for letters in ("Denied", "Hours", "rule.", "trace.", "{", ": ", ", ", ". ", " (", "内内"):
         assert letters not in out
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Granted, with a warning.\n"), ("zh-CN", "放行，有提醒。\n")],
+)
+def test_a_grant_with_a_warning_says_so(
+    tmp_path: Path, capsys: Captured, language: str, said: str
+) -> None:
+    config = write_settings(tmp_path, settings_text().replace('"hard"', '"soft"'))
+    an_evening(config)
+    seq = seqs(config, AccessGranted)[-1]
+    assert why(config, seq, "--lang", language) == cli.OK
+    out = capsys.readouterr().out
+    assert f"\n\n{said}" in out
+    assert "  ! " in out
+    assert why(config, seq, "--lang", language, "--json") == cli.OK
+    assert json.loads(capsys.readouterr().out)["why"] == said.strip()
+
+
+def test_remedies_that_are_several_are_all_needed() -> None:
+    words = Wording("en", UTC, 0)
+    head = remedy_lines([Remedy("show_card"), Remedy("type_pin")], words)[0]
+    assert head == "It would have been granted if all of these hold:"
 
 
 def test_no_answer_has_a_card_number_or_a_phone(config: Path, capsys: Captured) -> None:

@@ -73,8 +73,9 @@ def test_check_config_loads_only_the_drivers_that_the_settings_name(tmp_path: Pa
 
 
 def test_the_module_is_the_command() -> None:
-    done = gatewayd("version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"gatewayd {__version__}\n", "")
+    for word in ("version", "--version"):
+        done = gatewayd(word)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"gatewayd {__version__}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["run", "--conf", "x"], ["verify", "-x"]])

@@ -45,6 +45,9 @@ function filled(facts) {
       values[name.slice(0, -2)] = values[name];
     }
   }
+  for (const list of ["levels", "schedules"]) {
+    if (facts[list]) values[list] = facts[list].replaceAll(", ", t("mark.list"));
+  }
   if (facts.kind) values.kind = t(`credential.${facts.kind}`);
   if (facts.mode) values.mode = t(`mode.${facts.mode}`);
   return values;
@@ -71,7 +74,14 @@ export function lineOf(line) {
 }
 
 /** A change that would have helped. @param {any} remedy */
-export const remedyOf = (remedy) => t(`remedy.${remedy.change}`, filled(remedy.facts));
+export function remedyOf(remedy) {
+  const values = filled(remedy.facts);
+  if (remedy.facts.kind) values.kind = t(`kind.${remedy.facts.kind}`); // as it stands within a sentence
+  return t(`remedy.${remedy.change}`, values);
+}
+
+/** What someone is; a word that the texts don't have is shown itself. @param {string} role */
+export const roleOf = (role) => (has(`person.${role}`) ? t(`person.${role}`) : role);
 
 /** The one thing that a guard must know of a door first. @param {Door} door */
 export function doorState(door) {
@@ -115,6 +125,12 @@ export function stateOf(door) {
 export function contactOf(door) {
   const what = door.kind === "barrier" ? "arm" : "contact";
   return t(`doors.${what}_${door.open === null ? "unknown" : door.open ? "open" : "closed"}`);
+}
+
+/** The mode in words: a barrier lets vehicles pass. @param {Door} door */
+export function modeOf(door) {
+  const arm = `armmode.${door.mode}`;
+  return t(door.kind === "barrier" && has(arm) ? arm : `mode.${door.mode}`);
 }
 
 /** The vehicle at a barrier, or nothing. @param {Door} door */

@@ -6,7 +6,7 @@ import { t } from "../i18n.js";
 import { ARM_ICON, DOOR_ICON, Icon } from "../icons.js";
 import { mayLockDown, mayOrderModes, mayResetFire } from "../orders.js";
 import { change, state } from "../store.js";
-import { DOOR_TONE, contactOf, doorState, isOdd, orderOf, stateOf, vehicleOf } from "../words.js";
+import { DOOR_TONE, contactOf, doorState, isOdd, modeOf, orderOf, stateOf, vehicleOf } from "../words.js";
 
 export const DoorsScreen = () => html`
   <section class="screen">
@@ -73,7 +73,7 @@ function Tile({ door }) {
         <p class="tile-order">${t("doors.waits_for", { door: door.blocked_by.name })}</p>`}
       <div class="tile-foot">
         <p class="tile-facts">${known
-          ? html`<span>${t(`mode.${door.mode}`)}</span><span>${contactOf(door)}</span>
+          ? html`<span>${modeOf(door)}</span><span>${contactOf(door)}</span>
             ${vehicle && html`<span>${vehicle}</span>`}`
           : html`<span>${t("doors.last_known", { state: words })}</span>`}</p>
         <button class="tile-open" disabled=${!known} onClick=${() => change({ dialog: { kind: "open", door } })}

@@ -5,7 +5,7 @@ import { get } from "../api.js";
 import { clockTime, moment, t } from "../i18n.js";
 import { Icon, VERDICT_ICON } from "../icons.js";
 import { change, state } from "../store.js";
-import { lineOf, nameOf, placeOf, reasonOf, remedyOf, verdictOf } from "../words.js";
+import { lineOf, nameOf, placeOf, reasonOf, remedyOf, roleOf, verdictOf } from "../words.js";
 import { toNow } from "./live.js";
 
 const FRESH_MS = 8_000; // a picture that has not come by then does not come
@@ -13,6 +13,12 @@ const FRESH_MS = 8_000; // a picture that has not come by then does not come
 /** @param {any} entry */
 const mayStillCome = (entry) =>
   Date.now() + state.clockOffset - entry.wall_ms < FRESH_MS && entry.pictures.length === 0;
+
+/** Why there is none, as a text's key. @param {any} entry */
+function noPicture(entry) {
+  if (!entry.has_camera) return "live.no_camera";
+  return mayStillCome(entry) ? "live.picture_waiting" : "live.no_picture";
+}
 
 /** @param {{ entry: any }} props */
 export function Thumbnail({ entry }) {
@@ -41,6 +47,7 @@ export function EntryPanel({ entry }) {
         <${Icon} name=${VERDICT_ICON[verdict]} />
         <strong>${t(`verdict.${verdict}`)}</strong>
         ${entry.decision === "denied" && html`<span>${reason.short}</span>`}
+        ${entry.warned && html`<span>${t("verdict.warned")}</span>`}
         ${state.pinned === entry.seq && html`<button class="follow" onClick=${toNow}>${t("live.follow")}</button>`}
       </div>
       <div class="panel-body">
@@ -60,8 +67,7 @@ export function EntryPanel({ entry }) {
 function Picture({ entry }) {
   const picture = entry.pictures[0];
   if (!picture) {
-    const text = t(mayStillCome(entry) ? "live.picture_waiting" : "live.no_picture");
-    return html`<div class="panel-picture none"><${Icon} name="camera" /><span>${text}</span></div>`;
+    return html`<div class="panel-picture none"><${Icon} name="camera" /><span>${t(noPicture(entry))}</span></div>`;
   }
   const caption = t("live.picture_of", { camera: picture.camera.name, time: clockTime(entry.wall_ms) });
   return html`
@@ -83,7 +89,7 @@ function Who({ entry }) {
       <span class="portrait" aria-hidden="true">${initial}</span>
       <div>
         <p class="who-name">${nameOf(entry)}
-          ${person && html`<span class="tag">${t(`person.${person.role}`)}</span>`}</p>
+          ${person && html`<span class="tag">${roleOf(person.role)}</span>`}</p>
         <p class="who-place">${placeOf(entry) || (person ? t("place.none") : entry.credential.masked)}</p>
       </div>
     </div>
@@ -142,7 +148,7 @@ function Trace({ seq }) {
     <details class="trace" ref=${details} open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.target.open)}>
       <summary>${t("live.why")}<kbd aria-hidden="true">W</kbd></summary>
       <ol>${detail.trace.map((/** @type {any} */ line) => html`<${Line} key=${line.rule} line=${line} />`)}</ol>
-      ${detail.remedies.length > 0 && html`<p class="remedies">${t("live.remedy")}</p>
+      ${detail.remedies.length > 0 && html`<p class="remedies">${t(detail.remedies.length > 1 ? "live.remedies" : "live.remedy")}</p>
         <ul>${detail.remedies.map((/** @type {any} */ remedy) => html`
           <li key=${remedy.change}>${remedyOf(remedy)}</li>`)}</ul>`}
     </details>

@@ -120,6 +120,7 @@ class Row extends Component {
           <span class="entry-verdict">
             <span class="verdict"><${Icon} name=${VERDICT_ICON[verdict]} />${t(`verdict.${verdict}`)}</span>
             ${entry.decision === "denied" && html`<span class="entry-reason">${reason.short}</span>`}
+            ${entry.warned && html`<span class="entry-reason">${t("verdict.warned")}</span>`}
           </span>
         </button>
       </li>
