@@ -132,7 +132,13 @@ class FireDesk:
             event = FireDetected(self._wired.controller_id, self._wired.input, tuple(new))
             self._modes.free_for_fire(new, fire_order(event))
             self._recorder.record(event)
-        self._alarm()
+        if not self._is_told():
+            self._alarm()
+
+    def _is_told(self) -> bool:
+        """By the alarm from before the restart: a second one beside it would be a second fire."""
+        told = self._alarms.open_alarms()
+        return any(a.active and a.kind is AlarmKind.FIRE and a.about == ABOUT for a in told)
 
     def _refusal(self) -> FireAnswer | None:
         """Why the input does not let anybody end the fire. An input that the settings no longer

@@ -173,6 +173,30 @@ async def test_after_a_restart_no_fire_is_reset_before_its_input_was_heard() -> 
         assert not house.unlocked()
 
 
+async def test_a_restart_in_a_fire_raises_no_alarm_beside_the_one_that_goes_on() -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    async with gatehouse(journal=journal, clock=clock) as house:
+        house.panel(False)
+        await house.settled()
+    for _ in range(2):
+        async with gatehouse(journal=journal, clock=clock) as house:
+            house.panel(False)
+            await house.settled()
+            assert house.alarmed(AlarmKind.FIRE)
+    assert raised(journal, AlarmKind.FIRE) == 1
+
+
+async def test_a_fire_whose_alarm_was_lost_with_the_power_is_an_alarm_after_the_restart() -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    await journal.append(DETECTED)
+    async with gatehouse(journal=journal, clock=clock) as house:
+        await house.settled()
+        assert house.alarmed(AlarmKind.FIRE)
+    assert raised(journal, AlarmKind.FIRE) == 1
+
+
 async def test_no_fire_is_reset_while_the_board_of_its_input_is_offline(house: Gatehouse) -> None:
     house.panel(False)
     house.panel(True)
