@@ -125,7 +125,7 @@ def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
         sink = ControllerSink(DeviceId(board.id), doors, box.devices)
         if settings.fire is not None and settings.fire.controller == board.id:
-            sink.on_input = box.fire.input_changed
+            sink.on_input, sink.on_lost = box.fire.input_changed, box.fire.input_lost
         run = partial(box.built[board.id].run, sink)
         tasks[f"controller {board.id}"] = supervised(box, board.id, run)
     return tasks

@@ -1,7 +1,9 @@
 """The fire input: frees the escape doors at once and keeps them free until a person resets it.
 
 Owns whether there is a fire. Must not move a lock: the mode desk has the doors follow. The loss or
-the return of the board's line is no fire and ends none; only what the input says counts.
+the return of the board's line is no fire and ends none; only what the input says counts. What it
+says is not known before it was heard, nor behind a lost board or a broken wire: no fire is reset
+then.
 """
 
 from __future__ import annotations
@@ -35,9 +37,10 @@ class FireInput:
     input: int
     active_means_fire: bool
 
-    def says_fire(self, event: InputChanged) -> bool:
+    def says_fire(self, event: InputChanged) -> bool | None:
+        """None where it can't be told: behind a broken wire the panel may be calling."""
         if event.fault:
-            return not self.active_means_fire
+            return None if self.active_means_fire else True
         return event.active is self.active_means_fire
 
 
@@ -61,7 +64,8 @@ class FireDesk:
         self._journal = journal
         self._recorder = recorder
         self._alarms = alarms
-        self._said_fire = False  # by the input, the last time that it was heard
+        # None: not known. Who restarts in a fire must hear the panel before a door may lock.
+        self._says_fire: bool | None = None
         self._faulty: bool | None = None
         self._resetting = asyncio.Lock()
         self._on = bool(modes.fire_at())
@@ -77,9 +81,13 @@ class FireDesk:
         if self._wired is None or event.input != self._wired.input:
             return
         self._tell_fault(event.fault)
-        self._said_fire = self._wired.says_fire(event)
-        if self._said_fire and not self._on:
+        self._says_fire = self._wired.says_fire(event)
+        if self._says_fire and not self._on:
             self._begin(self._wired)
+
+    def input_lost(self) -> None:
+        """The input's board is offline; once it is back it says anew how the input stands."""
+        self._says_fire = None
 
     def _begin(self, wired: FireInput) -> None:
         """The doors first. The recorder tries until the journal has it."""
@@ -96,17 +104,21 @@ class FireDesk:
     async def _reset(self, cause: Cause) -> FireAnswer:
         if not self._on:
             return FireAnswer.NO_FIRE
-        if self._input_says_fire():
-            return FireAnswer.STILL_ON
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
         return await self._modes.finished(partial(self._end, cause))
 
     async def _end(self, cause: Cause, gone: Callable[[], bool]) -> FireAnswer:
         await self._recorder.in_order()
         if gone() or not self._on:
             return FireAnswer.NO_FIRE
+        refusal = self._refusal()  # anew: the disk may have taken its time
+        if refusal is not None:
+            return refusal
         await self._journal.append(FireReset(cause))
         self._on = False
-        if self._wired is not None and self._input_says_fire():  # again, while the disk wrote
+        if self._wired is not None and self._says_fire:  # again, while the disk wrote
             self._begin(self._wired)
             return FireAnswer.STILL_ON
         self._modes.end_fire()
@@ -120,10 +132,20 @@ class FireDesk:
             event = FireDetected(self._wired.controller_id, self._wired.input, tuple(new))
             self._modes.free_for_fire(new, fire_order(event))
             self._recorder.record(event)
-        self._alarm()
+        if not self._is_told():
+            self._alarm()
 
-    def _input_says_fire(self) -> bool:
-        return self._said_fire
+    def _is_told(self) -> bool:
+        """By the alarm from before the restart: a second one beside it would be a second fire."""
+        told = self._alarms.open_alarms()
+        return any(a.active and a.kind is AlarmKind.FIRE and a.about == ABOUT for a in told)
+
+    def _refusal(self) -> FireAnswer | None:
+        """Why the input does not let anybody end the fire. An input that the settings no longer
+        have says nothing any more: then it is for the person alone to judge."""
+        if self._wired is None or self._says_fire is False:
+            return None
+        return FireAnswer.STILL_ON if self._says_fire else FireAnswer.NOT_KNOWN
 
     def _alarm(self) -> None:
         detail = f"escape doors freed: {len(self._escape_doors)}"

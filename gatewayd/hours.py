@@ -7,7 +7,7 @@ mode desk's. Hours need a clock: by one that can't be trusted only "always" is o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Protocol
 
@@ -81,6 +81,9 @@ class DoorHours:
             return None
         if door.first_person and not self._has_come(door.id):
             return None
+        if door.id in self._came:
+            # Another list may have moved the end of the hours that go on.
+            self._came[door.id] = replace(self._came[door.id], until_ms=hours.until_ms)
         cause = Cause(CauseKind.SCHEDULE, door.unlock_schedule)
         return ModeOrder(DoorMode.UNLOCKED, cause, hours.until_ms)
 

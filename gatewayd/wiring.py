@@ -138,12 +138,13 @@ def escape_doors(settings: Settings) -> tuple[DoorId, ...]:
 @dataclass(slots=True)
 class ControllerSink:
     """Where one controller tells what it saw; `doors` are those wired to it, `on_input` is told
-    every input beside them."""
+    every input beside them, and `on_lost` that the inputs can't be heard any more."""
 
     device_id: DeviceId
     doors: Sequence[DoorTask]
     devices: DeviceDesk
     on_input: Callable[[InputChanged], None] = lambda _event: None
+    on_lost: Callable[[], None] = lambda: None
     _before: dict[int, InputChanged] = field(default_factory=dict)
 
     def __call__(self, event: ControllerEvent) -> None:
@@ -159,6 +160,7 @@ class ControllerSink:
                 for door in self.doors:
                     door.post(ControllerBack())
             case Offline():
+                self.on_lost()
                 self.devices.offline(self.device_id, event.reason)
                 for door in self.doors:
                     door.post(ControllerLost())

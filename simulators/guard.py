@@ -59,7 +59,7 @@ class Guard:
             self._post(browser, "fire/reset", {"reason": reason}, once=True)
         except urllib.error.HTTPError as refused:
             problem = json.load(refused)
-            if str(problem.get("code")) == "fire-still-on":
+            if str(problem.get("code")) in {"fire-still-on", "fire-not-known"}:
                 return False
             raise GuardError(f"the console refused the reset: {problem}") from refused
         return True

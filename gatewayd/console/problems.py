@@ -44,6 +44,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "already-acknowledged": (409, "Another operator was first"),
     "no-fire": (409, "There is no fire to reset"),
     "fire-still-on": (409, "The fire input still says fire"),
+    "fire-not-known": (409, "What the fire input says can't be told now"),
     "never-shelved": (409, "Alarms of this kind can't be shelved"),
     "body-too-large": (413, "The body is larger than the console takes"),
     "not-json": (415, "A body must be application/json"),

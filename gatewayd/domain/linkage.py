@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from gatewayd.domain.alarm import SILENT
 from gatewayd.domain.events import (
     ALARM_EVENTS,
     EVENT_TYPES,
@@ -144,10 +145,14 @@ def fired(
 
 
 def matches(linkage: Linkage, event: Event) -> bool:
-    """Whether the event is of the kind, the subject, the alarm and the reason asked for."""
+    """Whether the event is of the kind, the subject, the alarm and the reason asked for.
+
+    A silent alarm must be asked for by its name: a siren for every alarm would tell whoever forces
+    somebody at the gate that help was asked for."""
     if linkage.when != event.KIND or linkage.about not in {None, event.subject}:
         return False
-    if linkage.alarm is not None and linkage.alarm is not _alarm_of(event):
+    alarm = _alarm_of(event)
+    if linkage.alarm is not alarm and (linkage.alarm is not None or alarm in SILENT):
         return False
     reason = event.reason if isinstance(event, AccessDenied) else None
     return linkage.reason is None or linkage.reason is reason
@@ -250,6 +255,18 @@ def may_set_off(effect: Effect, linkage: Linkage) -> bool:
     if linkage.when != effect.kind or linkage.about not in {None, effect.about}:
         return False
     return linkage.alarm in {None, effect.alarm} and linkage.reason is None
+
+
+def silent(linkages: Sequence[Linkage]) -> set[str]:
+    """Those that a silent alarm sets off, by its name or through another's `linkage.…` events:
+    nothing that they do may be seen or heard at the gate."""
+    found = {one.id for one in linkages if one.alarm in SILENT}
+    while True:
+        told = [Effect(event.KIND, one) for event in _OWN for one in found]
+        more = {one.id for one in linkages if any(may_set_off(effect, one) for effect in told)}
+        if more <= found:
+            return found
+        found |= more
 
 
 def loops(linkages: Sequence[Linkage]) -> list[tuple[str, ...]]:

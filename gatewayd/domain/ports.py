@@ -370,6 +370,7 @@ class FireAnswer(StrEnum):
 
     RESET = "reset"
     STILL_ON = "still_on"  # the fire input says so; nothing was reset
+    NOT_KNOWN = "not_known"  # what the input says: its board or its line is not there; nor reset
     NO_FIRE = "no_fire"
 
 

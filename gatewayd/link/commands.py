@@ -2,12 +2,14 @@
 
 Owns the order: verify → journal (id, counter and audit in one transaction) → act → journal the
 outcome → answer. Opening a door is a command and dies within seconds; state is `desired`.
+A lockdown alone acts before the journal has it, where the disk is slow or full: it frees nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, assert_never
 
@@ -32,6 +34,7 @@ from gatewayd.domain.model import (
 )
 from gatewayd.domain.ports import AlarmDesk, Clock, Doors, JournalError
 from gatewayd.link.contract import COMMAND_DOMAIN, MAX_COMMAND_LIFE_MS, Command
+from gatewayd.link.late import LateNotes
 from gatewayd.signed import CentralKeys, Refused, open_signed
 from gatewayd.store.rows import CommandRow
 
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 
 REJECTED_EVERY_NS = 10 * NS_PER_S  # a flood of forged commands makes one event in this time
 CLOCK_SKEW_MS = 5_000  # the centre's clock may be this far ahead of ours
+DISK_S = 0.2  # what a lockdown waits for the disk, in all, before the doors move
+MAX_HELD = 100  # lockdowns whose outcome is remembered, in case their id comes again
 ZONE = "zone:"  # before the name of a zone, where a command is for all of its doors
 
 Send = Callable[[dict[str, Any]], None]
@@ -94,6 +99,10 @@ class Commands:
         self._clock = clock
         self._send = send
         self._memory = memory
+        self._late = LateNotes(ledger, clock)
+        # The replay guard where the journal can't be asked: it may not have the last lockdowns.
+        self._counters: dict[str, int] = {}
+        self._held: deque[tuple[str, str, str]] = deque(maxlen=MAX_HELD)  # id, outcome, detail
         self._rejected_ns: int | None = None
         self._unrecorded = 0  # refused since the last CommandRejected
 
@@ -108,6 +117,15 @@ class Commands:
             detail = "interrupted: the gateway ended before its outcome was journaled"
             await self._finish(row.command_id, row.action, row.target, "failed", detail)
 
+    async def run(self) -> None:
+        """Have the journal learn what it took too late, for ever."""
+        await self._late.run()
+
+    def is_lockdown(self, payload: bytes) -> bool:
+        """Whether it is one, and of the centre: it need not wait for those before it."""
+        opened = open_signed(self._keys, Command, payload, COMMAND_DOMAIN, "command")
+        return not isinstance(opened, Refused) and opened[1].action == "lockdown"
+
     async def handle(self, payload: bytes, arrived: Stamp) -> None:
         """One `dn/cmd` message. Raises nothing that a message can cause."""
         opened = open_signed(self._keys, Command, payload, COMMAND_DOMAIN, "command")
@@ -115,12 +133,20 @@ class Commands:
             await self._reject("", "", opened.reason)
             return
         kid, command = opened
+        held = next((one for one in self._held if one[0] == command.id), None)
+        if held is not None:
+            self._answer(*held)
+            return
         try:
+            if command.action == "lockdown":
+                await self._lock_down(kid, command, arrived)
+                return
             known = await self._ledger.command(command.id)
             if known is not None:
                 self._answer_again(known)
                 return
-            wrong = await self._objection(kid, command, arrived)
+            last = await self._ledger.last_counter(kid)
+            wrong = self._objection(kid, command, arrived, last)
             if wrong is not None:
                 await self._reject(command.id, kid, wrong)
                 return
@@ -131,12 +157,13 @@ class Commands:
 
     # -------------------------------------------------------------------------------- checks
 
-    async def _objection(self, kid: str, command: Command, arrived: Stamp) -> str | None:
+    def _objection(self, kid: str, command: Command, arrived: Stamp, last: int) -> str | None:
+        """`last` is the journal's counter of this key; 0 where it can't be asked."""
         if command.aud != self._gateway:
             return f"it is for {command.aud!r}, not for us"
         if command.nonce != self._nonce:
             return "its nonce is not of this process"
-        if command.counter <= await self._ledger.last_counter(kid):
+        if command.counter <= max(last, self._counters.get(kid, 0)):
             return "its counter was used before"
         return self._too_late(command, arrived) or self._wrong_target(command)
 
@@ -174,11 +201,54 @@ class Commands:
             command.id, kid, command.counter, command.action, command.target, command.reason
         )
         await self._ledger.append(accepted)
+        self._count(kid, command)
         await self._alarms.clear(AlarmKind.COMMAND_REJECTED, "link")
         # The disk may have taken its time: what has expired meanwhile must not act.
         late = self._too_late(command, arrived)
         outcome, detail = ("failed", late) if late else await self._carry_out(command)
         await self._finish(command.id, command.action, command.target, outcome, detail)
+
+    async def _lock_down(self, kid: str, command: Command, arrived: Stamp) -> None:
+        """Checked as every command and carried out at once. The journal is asked and told first
+        where it answers in time; where not, the guard in memory decides and `run` tells it."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + DISK_S
+        known, last = await self._known(kid, command, deadline_s)
+        if known is not None:
+            self._answer_again(known)
+            return
+        wrong = self._objection(kid, command, arrived, last)
+        if wrong is not None:
+            await self._reject(command.id, kid, wrong)
+            return
+        self._count(kid, command)
+        target, reason = command.target, command.reason
+        accepted = CommandAccepted(command.id, kid, command.counter, "lockdown", target, reason)
+        await self._late.keep(accepted, deadline_s - loop.time())
+        outcome, detail = await self._carry_out(command)
+        done = CommandDone(command.id, "lockdown", target, outcome, detail)
+        seq = await self._late.keep(done, DISK_S)
+        if not seq:
+            self._held.append((command.id, outcome, detail))
+        self._answer(command.id, outcome, detail, seq)
+        await self._alarms.clear(AlarmKind.COMMAND_REJECTED, "link")
+
+    async def _known(
+        self, kid: str, command: Command, deadline_s: float
+    ) -> tuple[CommandRow | None, int]:
+        """What the journal knows of the id, and of the key's counter; nothing and 0 where it can't
+        be read in time."""
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                known = await self._ledger.command(command.id)
+                return known, await self._ledger.last_counter(kid)
+        except (JournalError, TimeoutError) as error:
+            log.error("lockdown %s does not wait for the journal: %s", command.id,
+                      error or "it is slow")  # fmt: skip
+            return None, 0
+
+    def _count(self, kid: str, command: Command) -> None:
+        self._counters[kid] = max(command.counter, self._counters.get(kid, 0))
 
     async def _carry_out(self, command: Command) -> tuple[str, str]:
         cause = Cause(CauseKind.CENTRE, command.id, command.reason)
@@ -271,7 +341,5 @@ class Commands:
             return
         before = f" ({self._unrecorded} more were refused before)" if self._unrecorded else ""
         self._rejected_ns, self._unrecorded = now_ns, 0
-        try:
-            await self._ledger.append(CommandRejected(command_id, kid, why + before))
-        except JournalError as error:
-            log.error("a refused command is not journaled: %s", error)
+        # Bounded: a lockdown may stand behind it.
+        await self._late.keep(CommandRejected(command_id, kid, why + before), DISK_S)

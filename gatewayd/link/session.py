@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from gatewayd.domain.events import DeviceOffline, DeviceOnline, Event, Stream
 from gatewayd.domain.model import NS_PER_MS, NS_PER_S, DeviceId, Stamp
 from gatewayd.domain.ports import Clock, JournalError
-from gatewayd.link.commands import Commands
+from gatewayd.link.commands import DISK_S, Commands
 from gatewayd.link.contract import Ack, Topics
 from gatewayd.link.desired import DesiredState
 from gatewayd.link.mqtt import (
@@ -84,6 +86,16 @@ class LinkOptions:
     resend_s: float = 10.0
 
 
+@dataclass(slots=True)
+class _Lockdown:
+    """One of the centre's; its `turn` has come when the commands before it are done."""
+
+    payload: bytes
+    arrived: Stamp
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Link:
     """One for the box. `run` never ends by itself and fails only by a bug."""
 
@@ -115,6 +127,8 @@ class Link:
         self._inboxes = {
             name: asyncio.Queue[tuple[bytes, Stamp]](MAX_INBOX) for name in DOWN_TOPICS
         }
+        self._lockdowns = asyncio.Queue[_Lockdown](MAX_INBOX)
+        self._turns = deque[_Lockdown]()  # of those that stand in the inbox too, as they stand
         self._told_offline = False
         self._online_ns = 0
         self.status = LinkStatus(LinkState.CONNECTING, clock.now().wall_ms)
@@ -142,6 +156,8 @@ class Link:
             for name in DOWN_TOPICS:
                 group.create_task(self._take_messages(name), name=f"link {name}")
             group.create_task(self._sync.run(), name="link whitelist")
+            group.create_task(self._commands.run(), name="link late commands")
+            group.create_task(self._take_lockdowns(), name="link lockdowns")
             await self._commands.resume()
             await self._sync.resume()
             await self._keep_up()
@@ -265,12 +281,26 @@ class Link:
         if message.retained or inbox is None:
             log.warning("a message on %s is ignored: retained, or not for us", message.topic)
             return
+        if inbox is self._inboxes["cmd"] and self._commands.is_lockdown(message.payload):
+            self._lockdown_arrived(message.payload)
+            return
         if inbox.full():
             log.error("too many messages from the centre at once, one on %s lost", message.topic)
             if inbox is not self._inboxes["ack"]:
                 return
             inbox.get_nowait()  # of acknowledgements the newest says it all
         inbox.put_nowait((message.payload, self._clock.now()))
+
+    def _lockdown_arrived(self, payload: bytes) -> None:
+        """It has its place among the commands, but waits for it no longer than it must."""
+        if self._lockdowns.full():
+            log.error("too many lockdowns from the centre at once, one lost")
+            return
+        lockdown, inbox = _Lockdown(payload, self._clock.now()), self._inboxes["cmd"]
+        self._lockdowns.put_nowait(lockdown)
+        if not inbox.full():
+            self._turns.append(lockdown)
+            inbox.put_nowait((payload, lockdown.arrived))
 
     async def _take_messages(self, name: str) -> None:
         while True:
@@ -280,10 +310,24 @@ class Link:
                     await self._acknowledge([payload, *_drained(self._inboxes[name])])
                 case "wl-chunk":
                     await self._sync.handle(payload)
+                case "cmd" if self._turns and self._turns[0].payload is payload:
+                    lockdown = self._turns.popleft()
+                    lockdown.turn.set()
+                    await lockdown.done.wait()
                 case "cmd":
                     await self._commands.handle(payload, arrived)
                 case _:
                     await self._desired.handle(payload)
+
+    async def _take_lockdowns(self) -> None:
+        """A command before it may hang at the disk: past a moment a lockdown overtakes it."""
+        while True:
+            lockdown = await self._lockdowns.get()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISK_S):
+                    await lockdown.turn.wait()
+            await self._commands.handle(lockdown.payload, lockdown.arrived)
+            lockdown.done.set()
 
     async def _acknowledge(self, payloads: list[bytes]) -> None:
         """Of all that wait only the furthest of each stream is kept: one commit for many."""

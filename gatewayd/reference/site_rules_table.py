@@ -46,7 +46,7 @@ SITE: dict[str, Row] = {
     "Fire": Row(
         "The fire input frees the escape doors at once, whatever was ordered and whatever the disk "
         "does. They stay free through restarts and lost lines until a person resets the fire, and "
-        "not while the input still says fire.",
+        "not while the input still says fire, or can't be heard.",
         tests_in(
             "core/test_fire",
             "a_fire_frees_the_escape_doors_alarms_and_is_journaled",

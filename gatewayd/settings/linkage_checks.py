@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gatewayd.domain.events import ALARM_EVENTS, EVENT_TYPES, AccessDenied
-from gatewayd.domain.linkage import Linkage, loops
+from gatewayd.domain.linkage import Linkage, loops, silent
 from gatewayd.domain.model import AlarmKind, Reason
 from gatewayd.settings.bind import domain_linkage
 from gatewayd.settings.check import DOOR_RELAYS, RESERVED_IDS, refers
@@ -133,6 +133,28 @@ def _signs(draft: Draft) -> Iterator[Problem]:
                 yield draft.source.problem(at, what, hint)
 
 
+_TELL_TALES = {
+    "reader": (
+        "whoever stands at the reader must not learn of a silent alarm",
+        "remove it; a relay may drive a silent line elsewhere",
+    ),
+    "notice": (
+        "a notice sounds at the console, which the gate may hear, and the alarm is silent",
+        "remove it: the alarm itself stands first in the list",
+    ),
+}
+
+
+def _silent_alarms(draft: Draft) -> Iterator[Problem]:
+    linkages = {entry.id: linkage for entry in draft.of("linkage") if (linkage := _whole(entry))}
+    quiet = silent(list(linkages.values()))
+    for entry in draft.of("linkage"):
+        for index, action in _actions(entry):
+            do = action.get("do")
+            if entry.id in quiet and do in _TELL_TALES:
+                yield draft.source.problem((*entry.at, "then", index, "do"), *_TELL_TALES[do])
+
+
 def _lockdowns(draft: Draft) -> Iterator[Problem]:
     for entry in draft.of("linkage"):
         for index, action in _actions(entry):
@@ -169,6 +191,7 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _references,
     _relays,
     _signs,
+    _silent_alarms,
     _lockdowns,
     _loops,
 )

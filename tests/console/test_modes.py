@@ -250,7 +250,11 @@ async def test_a_fire_is_reset_once_with_a_reason(console: Rig) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(FireAnswer.STILL_ON, "fire-still-on"), (FireAnswer.NO_FIRE, "no-fire")],
+    [
+        (FireAnswer.STILL_ON, "fire-still-on"),
+        (FireAnswer.NOT_KNOWN, "fire-not-known"),
+        (FireAnswer.NO_FIRE, "no-fire"),
+    ],
 )
 async def test_a_reset_that_resets_nothing_says_why(
     console: Rig, answer: FireAnswer, code: str

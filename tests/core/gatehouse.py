@@ -30,7 +30,7 @@ from gatewayd.domain.model import (
     ScheduleId,
 )
 from gatewayd.domain.modes import Orders, apply, effective
-from gatewayd.domain.ports import InputChanged, WhitelistReadError
+from gatewayd.domain.ports import InputChanged, JournalEntry, WhitelistReadError
 from gatewayd.doors import DoorTask, DoorTasks, DoorWiring
 from gatewayd.fire import FireDesk, FireInput
 from gatewayd.hours import DoorHours
@@ -149,6 +149,7 @@ async def gatehouse(
     board = board or FakeBoard()
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     alarms = AlarmDesk(journal, recorder, clock)
+    alarms.restore(JournalEntry(seq, stamp, event) for seq, event, stamp in journal.entries)
     before = orders_of(journal.events)
     now, interlocked = clock.now(), {door for each in interlocks for door in each.door_ids}
     tasks = {}

@@ -139,7 +139,8 @@ async def test_a_fire_outlives_a_restart_and_frees_new_escape_doors_too() -> Non
         assert house.unlocked()
         assert house.unlocked(SIDE)
         assert house.alarmed(AlarmKind.FIRE)
-        assert await house.fire.reset(CHEN) is FireAnswer.RESET  # the panel has said nothing yet
+        house.panel(True)
+        assert await house.fire.reset(CHEN) is FireAnswer.RESET
         await house.settled()
         assert not house.unlocked()
         house.panel(False)
@@ -152,6 +153,88 @@ async def test_a_fire_outlives_a_restart_and_frees_new_escape_doors_too() -> Non
         await house.settled()
         assert not house.unlocked()
         assert not house.unlocked(SIDE)
+
+
+async def test_after_a_restart_no_fire_is_reset_before_its_input_was_heard() -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    async with gatehouse(journal=journal, clock=clock) as house:
+        house.panel(False)
+        await house.settled()
+    async with gatehouse(journal=journal, clock=clock) as house:
+        assert await house.fire.reset(CHEN) is FireAnswer.NOT_KNOWN
+        await house.settled()
+        assert house.unlocked()
+        house.panel(False)
+        assert await house.fire.reset(CHEN) is FireAnswer.STILL_ON
+        house.panel(True)
+        assert await house.fire.reset(CHEN) is FireAnswer.RESET
+        await house.settled()
+        assert not house.unlocked()
+
+
+async def test_a_restart_in_a_fire_raises_no_alarm_beside_the_one_that_goes_on() -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    async with gatehouse(journal=journal, clock=clock) as house:
+        house.panel(False)
+        await house.settled()
+    for _ in range(2):
+        async with gatehouse(journal=journal, clock=clock) as house:
+            house.panel(False)
+            await house.settled()
+            assert house.alarmed(AlarmKind.FIRE)
+    assert raised(journal, AlarmKind.FIRE) == 1
+
+
+async def test_a_fire_whose_alarm_was_lost_with_the_power_is_an_alarm_after_the_restart() -> None:
+    clock = ManualClock()
+    journal = MemoryJournal(clock)
+    await journal.append(DETECTED)
+    async with gatehouse(journal=journal, clock=clock) as house:
+        await house.settled()
+        assert house.alarmed(AlarmKind.FIRE)
+    assert raised(journal, AlarmKind.FIRE) == 1
+
+
+async def test_no_fire_is_reset_while_the_board_of_its_input_is_offline(house: Gatehouse) -> None:
+    house.panel(False)
+    house.panel(True)
+    await house.settled()
+    house.fire.input_lost()
+    assert await house.fire.reset(CHEN) is FireAnswer.NOT_KNOWN
+    await house.settled()
+    assert house.unlocked()
+    house.panel(True)  # the board is back and says how the input stands
+    assert await house.fire.reset(CHEN) is FireAnswer.RESET
+
+
+async def test_a_board_that_is_lost_while_the_reset_waits_for_its_turn_ends_no_fire(
+    house: Gatehouse,
+) -> None:
+    house.journal.hold()
+    house.panel(False)
+    house.panel(True)
+    await house.settled()
+    reset = asyncio.ensure_future(house.fire.reset(CHEN))
+    await house.settled()
+    house.fire.input_lost()
+    house.journal.release()
+    assert await reset is FireAnswer.NOT_KNOWN
+    assert house.fire.on
+    assert house.journal.of(FireReset) == []
+
+
+async def test_a_burnt_wire_is_no_word_that_the_fire_is_over() -> None:
+    async with gatehouse(panel=replace(PANEL, active_means_fire=True)) as house:
+        house.panel(True)
+        house.panel(False, "open")
+        await house.settled()
+        assert await house.fire.reset(CHEN) is FireAnswer.NOT_KNOWN
+        await house.settled()
+        assert house.unlocked()
+        house.panel(False)
+        assert await house.fire.reset(CHEN) is FireAnswer.RESET
 
 
 async def test_other_inputs_and_repeated_words_of_the_panel_change_nothing(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gatewayd.domain.door import ControllerBack
 from gatewayd.domain.events import (
     Cause,
     CauseKind,
     DoorFirstPerson,
 )
-from gatewayd.domain.model import DoorMode, ModeSlot
+from gatewayd.domain.model import DoorMode, Interval, ModeSlot
 from tests.clock import ManualClock
 from tests.core.gatehouse import (
     CHEN,
@@ -109,6 +111,21 @@ async def test_that_the_first_person_came_outlives_a_restart_within_the_same_hou
     await clock.advance(24 * HOUR)  # Friday morning: nobody has come yet
     async with gatehouse(doors, journal=journal, clock=clock, lists=lists) as house:
         await house.settled(2)
+        assert not house.unlocked()
+
+
+async def test_who_came_first_came_for_longer_hours_too_when_another_list_moves_their_end() -> None:
+    async with gatehouse(two_doors(unlock_schedule=WORKDAYS.id, first_person=True)) as house:
+        await house.later(TO_MORNING + HOUR)
+        house.modes.first_person_came(GATE_ID, 7)
+        await house.settled()
+        assert house.unlocked()
+        day = (Interval(8 * 3600, 18 * 3600),)  # without the break at noon
+        house.lists.have[WORKDAYS.id] = replace(WORKDAYS, week=(day,) * 7)
+        await house.settled(1)
+        await house.later(4 * HOUR)  # past the end of the hours in which they came
+        assert house.unlocked()
+        await house.later(6 * HOUR)
         assert not house.unlocked()
 
 

@@ -172,6 +172,16 @@ def test_contacts_are_read_as_they_are_wired(desk: DeviceDesk, active_means_open
     assert seen == [ControllerBack(), well, ContactChanged(active_means_open), ControllerLost()]
 
 
+def test_a_board_that_is_lost_is_told_to_whom_its_inputs_are_told(desk: DeviceDesk) -> None:
+    sink, _ = board(desk, active_means_open=True)
+    lost: list[None] = []
+    sink.on_lost = lambda: lost.append(None)
+    sink(Online())
+    assert lost == []
+    sink(Offline("no reply"))
+    assert lost == [None]
+
+
 def test_only_a_press_that_was_seen_to_begin_opens(desk: DeviceDesk) -> None:
     sink, seen = board(desk, active_means_open=True)
     now = ManualClock().now()

@@ -47,6 +47,7 @@ from gatewayd.domain.linkage import (
     loops,
     matches,
     may_set_off,
+    silent,
 )
 from gatewayd.domain.model import (
     AlarmKind,
@@ -106,6 +107,34 @@ def test_kind_subject_and_alarm_must_fit(asked: Any, event: Event, fits: bool) -
 def test_every_event_of_an_alarm_tells_its_kind(event: Event) -> None:
     assert matches(linkage(event.KIND, alarm=AlarmKind.DOOR_HELD), event)
     assert not matches(linkage(event.KIND, alarm=AlarmKind.DOOR_FORCED), event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AlarmRaised("a", AlarmKind.DURESS, Priority.CRITICAL, GATE),
+        AlarmRepeated("a", GATE, 1, "", AlarmKind.DURESS),
+        AlarmAcknowledged("a", GATE, "li", "", AlarmKind.DURESS),
+        AlarmCleared("a", GATE, 0, AlarmKind.DURESS),
+        AlarmEscalated("a", GATE, Escalation.LEADER, AlarmKind.DURESS),
+    ],
+)
+def test_a_silent_alarm_sets_off_only_what_asks_for_it_by_name(event: Event) -> None:
+    assert not matches(linkage(event.KIND), event)
+    assert not matches(linkage(event.KIND, about=GATE), event)
+    assert not matches(linkage(event.KIND, alarm=AlarmKind.DOOR_FORCED), event)
+    assert matches(linkage(event.KIND, alarm=AlarmKind.DURESS), event)
+
+
+def test_a_linkage_that_follows_one_of_a_silent_alarm_is_silent_too() -> None:
+    every = (
+        linkage("alarm.raised", alarm=AlarmKind.DURESS, id_="police"),
+        linkage("linkage.fired", about="police", id_="after"),
+        linkage("linkage.done", about="after", id_="after that"),
+        linkage("linkage.done", about="siren", id_="other"),
+        linkage("alarm.raised", id_="siren"),
+    )
+    assert silent(every) == {"police", "after", "after that"}
 
 
 def test_a_denial_is_asked_for_by_its_reason() -> None:

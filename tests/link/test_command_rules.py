@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gatewayd.link.commands import Commands
 from gatewayd.link.contract import DESIRED_DOMAIN
 from gatewayd.signed import CentralKeys
 from gatewayd.store.rows import CommandRow
+from tests.fakes import running
 from tests.link.parts import GATE, NONCE, SIDE, Parts, Pen, parts
 
 
@@ -120,6 +122,127 @@ async def test_a_door_whose_order_cannot_be_journaled_is_named_and_the_others_fo
     await commands(gate).handle(message, gate.clock.now())
     assert gate.doors.modes[SIDE] is DoorMode.LOCKED_DOWN
     assert (gate.sent[0]["outcome"], gate.sent[0]["detail"]) == ("failed", "main-gate: failed")
+
+
+# -------------------------------------------------------------- a lockdown waits for no disk
+
+
+class Stuck(Watched):
+    """A disk that takes nothing and tells nothing, until it is well again; or says that it is
+    full."""
+
+    def __init__(self, gate: Parts, *, full: bool = False) -> None:
+        super().__init__(gate)
+        self.full = full
+        self.well = asyncio.Event()
+
+    async def append(self, event: Event, stamp: Stamp | None = None) -> int:
+        await self._in_the_way()
+        return await self._gate.journal.append(event, stamp)
+
+    async def command(self, command_id: str) -> CommandRow | None:
+        await self._in_the_way()
+        return await self._gate.journal.command(command_id)
+
+    async def last_counter(self, kid: str) -> int:
+        await self._in_the_way()
+        return await self._gate.journal.last_counter(kid)
+
+    async def _in_the_way(self) -> None:
+        if self.full and not self.well.is_set():
+            raise JournalError("journal.db: disk full")
+        await self.well.wait()
+
+
+async def until_done(gate: Parts, count: int = 1) -> list[Event]:
+    async with asyncio.timeout(5):
+        while len(found := await gate.events(CommandDone)) < count:
+            await gate.clock.advance(1)
+    return found
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_a_lockdown_is_carried_out_without_the_disk_and_journaled_when_it_is_back(
+    gate: Parts, full: bool
+) -> None:
+    disk = Stuck(gate, full=full)
+    centre = commands(gate, ledger=disk)
+    message = gate.pen.command(gate.clock, 1, action="lockdown", target="*")
+    async with running(centre.run()):
+        async with asyncio.timeout(2):
+            await centre.handle(message, gate.clock.now())
+        assert set(gate.doors.modes.values()) == {DoorMode.LOCKED_DOWN}
+        assert (gate.sent[0]["outcome"], gate.sent[0]["seq"]) == ("done", 0)
+        assert await gate.events(CommandAccepted) == []
+        disk.well.set()
+        await until_done(gate)
+    assert len(await gate.events(CommandAccepted)) == 1
+    assert await gate.events(CommandDone) == [CommandDone("c-1", "lockdown", "*", "done")]
+
+
+async def test_a_lockdown_that_no_disk_took_is_done_once_and_nothing_older_after_it(
+    gate: Parts,
+) -> None:
+    disk = Stuck(gate, full=True)
+    centre = commands(gate, ledger=disk)
+    message = gate.pen.command(gate.clock, 2, action="lockdown", target="*")
+    await centre.handle(message, gate.clock.now())
+    moved = len(gate.doors.moved)
+    gate.doors.modes = {GATE: DoorMode.LOCKED, SIDE: DoorMode.LOCKED}
+    await centre.handle(message, gate.clock.now())
+    assert [told["outcome"] for told in gate.sent] == ["done", "done"]
+    older = gate.pen.command(gate.clock, 2, id="c-9", action="lockdown", target="*")
+    await centre.handle(older, gate.clock.now())
+    assert gate.sent[-1]["detail"] == "its counter was used before"
+    disk.well.set()
+    await centre.handle(gate.pen.command(gate.clock, 1), gate.clock.now())
+    assert gate.sent[-1]["detail"] == "its counter was used before"
+    assert len(gate.doors.moved) == moved
+
+
+@pytest.mark.parametrize("action", ["open", "lift_lockdown", "forgive"])
+async def test_what_frees_or_opens_is_still_refused_where_it_cannot_be_journaled(
+    gate: Parts, action: str
+) -> None:
+    gate.doors.modes = {GATE: DoorMode.LOCKED_DOWN, SIDE: DoorMode.LOCKED}
+    message = gate.pen.command(gate.clock, 1, action=action)
+    await commands(gate, ledger=Stuck(gate, full=True)).handle(message, gate.clock.now())
+    assert gate.doors.moved == []
+    assert gate.sent[0]["outcome"] == "rejected"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"target": "attic"}, {"nonce": "f" * 32}, {"exp_ms": 1}, {"aud": "gate-2"}]
+)
+async def test_a_lockdown_that_does_not_hold_is_refused_without_the_disk_too(
+    gate: Parts, changes: dict[str, Any]
+) -> None:
+    whole = {"action": "lockdown", "target": "*"} | changes
+    message = gate.pen.command(gate.clock, 1, **whole)
+    await commands(gate, ledger=Stuck(gate)).handle(message, gate.clock.now())
+    assert gate.doors.moved == []
+    assert gate.sent[0]["outcome"] == "rejected"
+
+
+async def test_an_event_that_was_written_although_its_commit_failed_is_not_written_again(
+    gate: Parts,
+) -> None:
+    class Liar(Watched):
+        failures = 1
+
+        async def append(self, event: Event, stamp: Stamp | None = None) -> int:
+            seq = await super().append(event, stamp)
+            if self.failures and isinstance(event, CommandAccepted):
+                self.failures -= 1
+                raise JournalError("journal.db: disk I/O error")
+            return seq
+
+    centre = commands(gate, ledger=Liar(gate))
+    message = gate.pen.command(gate.clock, 1, action="lockdown", target="*")
+    async with running(centre.run()):
+        await centre.handle(message, gate.clock.now())
+        await until_done(gate)
+    assert len(await gate.events(CommandAccepted)) == 1
 
 
 # ------------------------------------------------------------------------ the same id again

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from gatewayd.domain.events import (
+    CommandAccepted,
     CommandRejected,
     DesiredRejected,
     DeviceOffline,
+    Event,
     WhitelistRejected,
 )
-from gatewayd.domain.model import NS_PER_S, DoorMode
+from gatewayd.domain.model import NS_PER_S, DoorMode, Stamp
 from gatewayd.domain.ports import JournalError
 from gatewayd.link import session
 from gatewayd.link.contract import Ack
@@ -105,6 +107,42 @@ async def test_everything_wrong_at_once_leaves_the_line_up_and_the_door_shut(
         await centre.until(lambda: centre.named("reported")[-1]["rev"] == 1)
         assert gate.link.status.state is LinkState.ONLINE
         assert gate.doors.unlocks == []
+
+
+async def test_a_lockdown_overtakes_an_order_that_hangs_at_the_disk(
+    tmp_path: Path, broker: Mosquitto, centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with box(tmp_path, broker.port, centre.keys) as gate:
+        await centre.until(lambda: centre.named("reported"))
+        append, well = gate.journal.append, asyncio.Event()
+
+        async def hangs(event: Event, stamp: Stamp | None = None) -> int:
+            if isinstance(event, CommandAccepted):
+                await well.wait()
+            return await append(event, stamp)
+
+        monkeypatch.setattr(gate.journal, "append", hangs)
+        centre.send("cmd", order(centre, gate, 1))
+        centre.send("cmd", order(centre, gate, 2, "lockdown"))
+        await centre.until(lambda: centre.named("cmd-res"))
+        assert gate.doors.mode is DoorMode.LOCKED_DOWN
+        assert gate.doors.unlocks == []
+        well.set()
+        await centre.until(lambda: len(centre.named("cmd-res")) == 2)
+        assert [told["id"] for told in centre.named("cmd-res")] == ["c-2", "c-1"]
+
+
+async def test_commands_that_come_at_once_are_carried_out_as_they_came(
+    tmp_path: Path, broker: Mosquitto, centre: Centre
+) -> None:
+    async with box(tmp_path, broker.port, centre.keys) as gate:
+        await centre.until(lambda: centre.named("reported"))
+        for counter in range(1, 31):
+            action = ("open", "lockdown", "lift_lockdown")[counter % 3]
+            centre.send("cmd", order(centre, gate, counter, action))
+        await centre.until(lambda: len(centre.named("cmd-res")) == 30)
+        assert [told["id"] for told in centre.named("cmd-res")] == [f"c-{n}" for n in range(1, 31)]
+        assert "rejected" not in {told["outcome"] for told in centre.named("cmd-res")}
 
 
 # ---------------------------------------------------------------------------- trying again

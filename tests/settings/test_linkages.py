@@ -223,6 +223,47 @@ def test_filters_ids_and_loops_are_checked(
     assert any(f": linkage.{expected}" in problem for problem in site.problems())
 
 
+QUIET = """
+[[linkage]]
+id = "quiet"
+when = "alarm.raised"
+alarm = "duress"
+then = [
+  { do = "relay", controller = "board", relay = 4, for_s = 5 },
+  ACTION
+]
+"""
+READER = '{ do = "reader", reader = "main-gate-in", light = "red", for_s = 5 },'
+NOTICE = '{ do = "notice", text = "help" },'
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        (READER, "whoever stands at the reader must not learn of a silent alarm (remove it; "),
+        (NOTICE, "a notice sounds at the console, which the gate may hear, and the alarm is sil"),
+    ],
+)
+def test_nothing_that_duress_sets_off_is_seen_or_heard(
+    site: SiteFile, action: str, why: str
+) -> None:
+    site.append(QUIET.replace("ACTION", action))
+    assert any(f": linkage.quiet.then[2].do: {why}" in problem for problem in site.problems())
+
+
+def test_nothing_that_follows_a_linkage_of_duress_is_heard_either(site: SiteFile) -> None:
+    after = QUIET.replace("quiet", "after").replace("ACTION", NOTICE)
+    after = after.replace('"alarm.raised"', '"linkage.done"').replace('alarm = "duress"\n', "")
+    site.append(QUIET.replace("ACTION", "") + after.replace("when", 'about = "quiet"\nwhen'))
+    [problem] = site.problems()
+    assert ": linkage.after.then[2].do: a notice sounds at the console" in problem
+
+
+def test_a_relay_may_drive_a_silent_line_at_duress(site: SiteFile) -> None:
+    site.append(QUIET.replace("ACTION", ""))
+    assert site.problems() == []
+
+
 def test_a_loop_is_named_with_every_linkage_in_it(site: SiteFile) -> None:
     site.append(
         FORCED

@@ -207,12 +207,13 @@ async def _mode_result(
     "/fire/reset",
     summary="End the fire, once the panel says that it is over",
     tags=["doors"],
-    responses=responses(*ORDER_ERRORS, "no-fire", "fire-still-on", body=True),
+    responses=responses(*ORDER_ERRORS, "no-fire", "fire-still-on", "fire-not-known", body=True),
 )
 async def reset_fire(
     order: Order, who: Who, console: ConsoleDep, key: Key = None
 ) -> FireResetResult:
-    """The escape doors follow their other orders again. Refused while the fire input says fire."""
+    """The escape doors follow their other orders again. Refused while the fire input says fire, and
+    while its board or its line can't say anything."""
 
     async def act() -> FireResetResult:
         fire = console.deps.fire
@@ -222,6 +223,8 @@ async def reset_fire(
         match await fire.reset(cause_of(who, order.reason)):
             case FireAnswer.STILL_ON:
                 raise ProblemError("fire-still-on", "reset the fire panel first, or mend its line")
+            case FireAnswer.NOT_KNOWN:
+                raise ProblemError("fire-not-known", "see whether its board is online and mend it")
             case FireAnswer.NO_FIRE:
                 raise ProblemError("no-fire", "somebody else was first")
             case FireAnswer.RESET:
