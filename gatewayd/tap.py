@@ -56,6 +56,7 @@ from gatewayd.rulings import Ruling, Rulings, denied_event, granted_event, refus
 log = logging.getLogger(__name__)
 
 MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken or attacked
+MAX_UNWRITTEN = 64  # denials that wait for a hung disk at once, before the recorder takes them
 
 
 class Shows(Protocol):
@@ -113,6 +114,7 @@ class TapPath:
         # Each door's first grant that is on time clears what a restart may have left up.
         self._late = set(rulings.site.doors)
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._unwritten: set[asyncio.Task[None]] = set()  # denials, a part of those in hand
         self._ending = False
 
     # ----------------------------------------------------------------------------- the path
@@ -176,7 +178,20 @@ class TapPath:
     # ------------------------------------------------------------------- journal, lock, outcome
 
     async def _deny(self, event: AccessDenied, ruling: Ruling, tap: Tap) -> None:
-        """Nothing opens, so nothing is at stake: what the disk refuses now is recorded later."""
+        """Nothing opens, so nothing is at stake, and whoever comes next waits no longer for it than
+        for a grant; not at all where earlier denials wait for the disk already. Past a number of
+        them the recorder has it, which keeps as many as it may."""
+        if len(self._unwritten) >= MAX_UNWRITTEN:
+            self._recorder.record(event, tap.stamp)
+            return
+        deadline_s = 0 if self._unwritten else ruling.request.door.commit_deadline_ms / 1000
+        task = self._start(self._write_denial(event, ruling, tap), f"denial {tap.access_point_id}")
+        self._unwritten.add(task)
+        task.add_done_callback(self._unwritten.discard)
+        await asyncio.wait({task}, timeout=deadline_s)
+
+    async def _write_denial(self, event: AccessDenied, ruling: Ruling, tap: Tap) -> None:
+        """What the disk refuses now is recorded later."""
         match await self._append(event, tap.stamp):
             case int(seq):
                 cameras = ruling.request.access_point.camera_ids
