@@ -94,7 +94,8 @@ class TapPath:
         on_admitted: Callable[[DoorId, int], None] = lambda _door, _seq: None,
         shows: Shows | None = None,
     ) -> None:
-        """`on_admitted` is told the door and the seq of each grant that opened it."""
+        """`on_admitted` is told the door and the seq of each grant that opened it, but for
+        those under duress."""
         points = rulings.site.access_points
         self._rulings = rulings
         self._memory = memory
@@ -272,7 +273,8 @@ class TapPath:
             return error
 
     async def _unlock(self, event: AccessGranted, ruling: Ruling, seq: int) -> Outcome:
-        """Unlock; whoever was let in so may lead others in, and begins the door's own hours."""
+        """Unlock; whoever was let in so may lead others in, and begins the door's own hours,
+        unless under duress."""
         passage = Passage(
             event.person_id, event.access_point_id, seq, event.direction, ruling.first_of_two
         )
@@ -286,7 +288,8 @@ class TapPath:
         if outcome is Outcome.UNLOCKED and ruling.snapshot.person is not None:
             point, stamp = ruling.request.access_point, ruling.now.stamp
             self._memory.admitted(point, ruling.snapshot.person, stamp)
-            self._on_admitted(event.door_id, seq)
+            if not event.duress:  # else a robber would open the door for everyone
+                self._on_admitted(event.door_id, seq)
         return outcome
 
     def _record_outcome(

@@ -136,6 +136,13 @@ async def test_a_duress_card_opens_as_any_other_and_alarms() -> None:
         assert len(here.doors.unlocks) == 1
 
 
+async def test_a_grant_under_duress_begins_no_hours_for_everyone() -> None:
+    async with gate(snapshot(credential_record=record(duress=True))) as here:
+        assert isinstance(await here.tap(), AccessGranted)
+        assert len(here.doors.unlocks) == 1
+        assert here.admitted == []
+
+
 async def test_whoever_is_forced_to_try_a_door_they_may_not_is_heard_as_well() -> None:
     async with gate(snapshot(credential_record=record(duress=True))) as here:
         here.doors.mode = DoorMode.LOCKED_DOWN
