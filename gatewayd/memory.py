@@ -53,9 +53,15 @@ class Keeps(Protocol):
     def record(self, event: Event, stamp: Stamp | None = None) -> None: ...
 
 
+# More people than mistype at once: past it, who mistyped longest ago is forgotten. Whoever guesses
+# would need as many cards to make the box forget one.
+MAX_MISTYPED = 4_096
+
+
 @dataclass(frozen=True, slots=True)
 class TryLimit:
-    """So many wrong PINs in a row (GB 50396: at most 5), and a reader compares none for so long."""
+    """So many wrong PINs in a row (GB 50396: at most 5) at a reader, or of a person at any readers,
+    and for so long none is compared there, or of theirs anywhere."""
 
     wrong: int = 5
     pause_s: float = 60.0
@@ -86,6 +92,7 @@ class SiteMemory:
         self._company = Company()
         self._uses: dict[str, int] = {}
         self._tries: dict[AccessPointId, Tries] = {}
+        self._own_tries: dict[PersonId, Tries] = {}  # at all readers; the least recent first
         self._odd: set[tuple[AlarmKind, AreaId]] = set()
 
     def restore(self, people: Iterable[tuple[PersonId, Seen]], uses: Mapping[str, int]) -> None:
@@ -138,9 +145,8 @@ class SiteMemory:
         alone = tap.credential.kind is CredentialKind.PIN
         if tap.pin is None and not alone:
             return PinCheck.NOT_TYPED
-        now_ns, point = tap.stamp.monotonic_ns, tap.access_point_id
-        tries = self._tries.get(point, Tries())
-        if keypad.locked_out(tries, now_ns):
+        who = None if person is None else person.id
+        if self._locked_out(tap.access_point_id, who, tap.stamp.monotonic_ns):
             return PinCheck.LOCKED_OUT
         found = PinCheck.NOT_TYPED
         if not alone:
@@ -149,17 +155,42 @@ class SiteMemory:
             if person is not None and key is not None:
                 found = check_pin(person, key, tap.pin)
         right = person is not None if alone else found in {PinCheck.RIGHT, PinCheck.DURESS}
-        self._count_try(point, tries, right=right, now_ns=now_ns)
+        self._count_try(tap.access_point_id, who, right=right, now_ns=tap.stamp.monotonic_ns)
         return found
 
-    def _count_try(self, point: AccessPointId, tries: Tries, *, right: bool, now_ns: int) -> None:
-        limit = self._layout.tries
+    def _locked_out(self, point: AccessPointId, who: PersonId | None, now_ns: int) -> bool:
+        own = None if who is None else self._own_tries.get(who)
+        there = self._tries.get(point)
+        return any(t is not None and keypad.locked_out(t, now_ns) for t in (there, own))
+
+    def _count_try(
+        self, point: AccessPointId, who: PersonId | None, *, right: bool, now_ns: int
+    ) -> None:
+        """At the reader and for the person; both may be due, and that is one alarm."""
+        limit, there = self._layout.tries, self._tries.get(point, Tries())
         self._tries[point], due = keypad.tried(
-            tries, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
+            there, who, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
         )
-        if due:
-            detail = f"{limit.wrong} wrong in a row; nothing typed counts for {limit.pause_s:g} s"
+        theirs = who is not None and self._count_own(who, right=right, now_ns=now_ns)
+        if due or theirs:
+            whose = "" if due else f" at cards of {who}"
+            counts = "typed counts" if due else "of theirs counts"
+            detail = (
+                f"{limit.wrong} wrong in a row{whose}; nothing {counts} for {limit.pause_s:g} s"
+            )
             self._happened(AlarmKind.WRONG_TRIES, point, detail)
+
+    def _count_own(self, who: PersonId, *, right: bool, now_ns: int) -> bool:
+        """At whatever readers; whether their alarm is due now."""
+        limit, own = self._layout.tries, self._own_tries.pop(who, Tries())
+        own, due = keypad.tried(
+            own, who, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
+        )
+        if own != Tries():
+            self._own_tries[who] = own
+        if len(self._own_tries) > MAX_MISTYPED:
+            del self._own_tries[next(iter(self._own_tries))]
+        return due
 
     def _happened(self, kind: AlarmKind, about: str, detail: str) -> None:
         """An alarm about a moment: over at once, and it stays until someone has seen it."""
