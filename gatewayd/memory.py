@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gatewayd.domain import area, company, keypad
 from gatewayd.domain.area import Places, Seen
-from gatewayd.domain.company import Company
+from gatewayd.domain.company import Company, Pass
 from gatewayd.domain.events import Cause, Event, PersonPassed, WhereaboutsForgiven
 from gatewayd.domain.keypad import Tries
 from gatewayd.domain.model import (
@@ -122,7 +122,7 @@ class SiteMemory:
             blocked_by=status.blocked_by,
             vehicle=status.vehicle,
             companion=self._company.companion(way, now_ns),
-            waiting=self._company.waiting(way, now_ns),
+            waiting=self._company.waiting(way, now_ns, self._uses),
         )
 
     def _whereabouts(self, person_id: PersonId, now: Stamp) -> Whereabouts | None:
@@ -204,10 +204,16 @@ class SiteMemory:
         way = (point.door_id, point.direction)
         self._company = company.admitted(self._company, way, person, stamp.monotonic_ns)
 
-    def waits(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
-        """After a denial for the want of a second person only."""
+    def waits(
+        self, point: AccessPoint, person: Person, stamp: Stamp, shown: Pass | None = None
+    ) -> None:
+        """After a denial for the want of a second person only; `shown` where its uses count."""
         way = (point.door_id, point.direction)
-        self._company = company.waits(self._company, way, person, stamp.monotonic_ns)
+        self._company = company.waits(self._company, way, person, stamp.monotonic_ns, shown)
+
+    def pass_of_first(self, point: AccessPoint, first: PersonId | None) -> str:
+        """The digest of the pass of which a use counts, if this first of two goes in; or empty."""
+        return self._company.pass_of((point.door_id, point.direction), first)
 
     def take_use(self, digest: str) -> None:
         """A grant counts before its door opens: a pass shown at two gates at once opens one."""

@@ -61,11 +61,17 @@ class Ruling:
     request: AccessRequest
     snapshot: Snapshot
     now: Moment
+    companion_used: str = ""  # of a grant: the digest of the first of two's pass, if it is counted
+
+    @property
+    def uses(self) -> int | None:
+        """How often the credential may open; None: as often as one likes."""
+        return None if self.snapshot.record is None else self.snapshot.record.uses
 
     @property
     def counted(self) -> bool:
         """Whether an opening uses up one of a pass's uses."""
-        return self.snapshot.record is not None and self.snapshot.record.uses is not None
+        return self.uses is not None
 
     @property
     def first_of_two(self) -> PersonId | None:
@@ -109,7 +115,10 @@ class Rulings:
             with suppress(WhitelistReadError):  # then without its remedies
                 levels = self._whitelist.levels().values()
                 decision = explained(decision, request, snapshot, now, levels)
-        return Ruling(decision, request, snapshot, now)
+            return Ruling(decision, request, snapshot, now)
+        first = policy.first_of_two(request, snapshot, now)
+        companion_used = self._memory.pass_of_first(point, first)
+        return Ruling(decision, request, snapshot, now, companion_used)
 
     def needs(self, access_point_id: AccessPointId, shown: Presented) -> Needs:
         """Whether the card should wait for a PIN: only where all that is asked before it is met,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol, assert_never
 
+from gatewayd.domain.company import Pass
 from gatewayd.domain.events import (
     AccessDenied,
     AccessGranted,
@@ -128,7 +129,7 @@ class TapPath:
         match ruling.decision:
             case Deny() as deny:
                 self._show_denial(deny, tap)
-                self._after_denial(deny, ruling, tap)
+                self._after_denial(deny, ruling, tap, credential.digest)
                 await self._deny(denied_event(deny, ruling, credential), ruling, tap)
             case Grant() as grant:
                 event = granted_event(grant, ruling, credential)
@@ -152,10 +153,11 @@ class TapPath:
 
     # --------------------------------------------------- what a decision changes and whom it calls
 
-    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap) -> None:
+    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap, digest: str) -> None:
         point = ruling.request.access_point
         if deny.reason is Reason.SECOND_PERSON_REQUIRED and deny.person is not None:
-            self._memory.waits(point, deny.person, tap.stamp)
+            shown = None if ruling.uses is None else Pass(digest, ruling.uses)
+            self._memory.waits(point, deny.person, tap.stamp, shown)
         if deny.reason is Reason.ON_WATCH_LIST:
             self._happened(AlarmKind.WATCH_LIST, point, deny.person)
         if ruling.duress:
@@ -163,8 +165,8 @@ class TapPath:
 
     def _after_grant(self, grant: Grant, event: AccessGranted, ruling: Ruling) -> None:
         point = ruling.request.access_point
-        if ruling.counted:
-            self._memory.take_use(event.credential.digest)
+        for digest in filter(None, _used(event, ruling)):
+            self._memory.take_use(digest)
         if grant.duress:
             self._happened(AlarmKind.DURESS, point, grant.person)
         if any(t.rule == "anti_passback" and t.result is RuleResult.WARN for t in grant.trace):
@@ -254,8 +256,9 @@ class TapPath:
                 self._record_outcome(event, ruling, seq, outcome, detail)
             case JournalError() as error if outcome is Outcome.UNLOCKED:
                 log.error("a grant opened before it was recorded: %s", error)
-                used = event.credential.digest if ruling.counted else ""
-                self._recorder.record(replace(event, recorded_late=True, used=used), tap.stamp)
+                used, companions = _used(event, ruling)
+                late = replace(event, recorded_late=True, used=used, companion_used=companions)
+                self._recorder.record(late, tap.stamp)
             case JournalError() as error:
                 log.error("a grant was refused, it could not be recorded: %s", error)
                 self._give_back(event, ruling)
@@ -296,17 +299,17 @@ class TapPath:
         self, event: AccessGranted, ruling: Ruling, seq: int, outcome: Outcome, detail: str = ""
     ) -> None:
         opened = outcome is Outcome.UNLOCKED
-        used = event.credential.digest if ruling.counted and opened else ""
         if not opened:
             self._give_back(event, ruling)
+        used = _used(event, ruling) if opened else ("", "")
         self._recorder.record(
-            AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail, used)
+            AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail, *used)
         )
 
     def _give_back(self, event: AccessGranted, ruling: Ruling) -> None:
-        """A use that was counted for a door that did not open."""
-        if ruling.counted:
-            self._memory.give_back_use(event.credential.digest)
+        """The uses that were counted for a door that did not open."""
+        for digest in filter(None, _used(event, ruling)):
+            self._memory.give_back_use(digest)
 
     # ------------------------------------------------------------------- queues and their tasks
 
@@ -371,3 +374,9 @@ class TapPath:
             if queue.empty() and point_id in self._flooded:
                 self._flooded.discard(point_id)
                 self._alarms.signal(AlarmKind.READER_FLOODED, point_id, active=False)
+
+
+def _used(event: AccessGranted, ruling: Ruling) -> tuple[str, str]:
+    """The digests of which a use counts once the door opens: of the credential shown, and of that
+    of the first of two; empty where none does."""
+    return event.credential.digest if ruling.counted else "", ruling.companion_used

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Set
 
 from gatewayd.domain import area, company
 from gatewayd.domain.area import Places
-from gatewayd.domain.company import Company
+from gatewayd.domain.company import Company, Pass
 from gatewayd.domain.events import (
     AccessDenied,
     AccessGranted,
@@ -103,8 +103,8 @@ class Past:
         """An opening, by its credential; those of grants before the range only where the box
         counted them itself."""
         digest = self._awaited.pop(event.decision_seq, event.used)
-        if digest and event.outcome is Outcome.UNLOCKED:
-            self._openings[digest] += 1
+        for used in filter(None, (digest, event.companion_used)):
+            self._openings[used] += event.outcome is Outcome.UNLOCKED
 
     def _start(self, event: SystemStarted, stamp: Stamp) -> None:
         """A restart forgets who waits at which door, and looks anew which orders stand."""
@@ -125,9 +125,11 @@ class Past:
         way = (point.door_id, point.direction)
         self._company = company.admitted(self._company, way, person, stamp.monotonic_ns)
 
-    def waits(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
+    def waits(
+        self, point: AccessPoint, person: Person, stamp: Stamp, shown: Pass | None = None
+    ) -> None:
         way = (point.door_id, point.direction)
-        self._company = company.waits(self._company, way, person, stamp.monotonic_ns)
+        self._company = company.waits(self._company, way, person, stamp.monotonic_ns, shown)
 
     # ------------------------------------------------------------- what the decision asks for
 
@@ -163,7 +165,7 @@ class Past:
             blocked_by=None if blocked_by is None else DoorId(blocked_by),
             vehicle=None if vehicle is None else _VEHICLE.get(vehicle.saw),
             companion=self._company.companion(way, now_ns),
-            waiting=self._company.waiting(way, now_ns),
+            waiting=self._company.waiting(way, now_ns, self._openings),
         )
 
     def _used(self, event: Decided) -> int:

@@ -197,6 +197,14 @@ async def test_uses_outlast_a_restart(post: Post) -> None:
     assert post.seen(snapshot(credential_record=record(uses=5))).used == 2
 
 
+async def test_the_use_of_the_first_of_two_outlasts_a_restart_as_well(post: Post) -> None:
+    both = AccessOutcome(
+        IN.id, DOOR.id, 1, Outcome.UNLOCKED, used="d1" * 16, companion_used="d2" * 16
+    )
+    await post.journal.append(both)
+    assert await post.journal.credential_uses() == {"d1" * 16: 1, "d2" * 16: 1}
+
+
 # --------------------------------------------------------------------------- company and PINs
 
 

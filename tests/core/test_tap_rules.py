@@ -200,6 +200,48 @@ async def test_a_door_that_does_not_open_uses_nothing_up() -> None:
         assert isinstance(await here.tap(), AccessGranted)
 
 
+PAIR = replace(GATE, two_person_s=20, commit_deadline_ms=10)
+
+
+async def test_a_pass_for_one_use_leads_in_as_the_first_of_two_once() -> None:
+    async with gate(snapshot(credential_record=record(uses=1)), PAIR) as here:
+        await here.tap()
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+        [outcome] = await here.journal.until(AccessOutcome)
+        assert isinstance(outcome, AccessOutcome)
+        assert outcome.companion_used
+        assert outcome.used == ""  # Li's card may always
+        again = await here.tap()
+        assert isinstance(again, AccessDenied)
+        assert again.reason is Reason.NO_USES_LEFT
+        assert isinstance(await here.tap(LI_CARD), AccessDenied)
+
+
+async def test_a_door_for_two_that_does_not_open_uses_nothing_up_either() -> None:
+    async with gate(snapshot(credential_record=record(uses=1)), PAIR) as here:
+        here.doors.outcome = Outcome.FAILED
+        await here.tap()
+        await here.tap(LI_CARD)
+        [outcome] = await here.journal.until(AccessOutcome)
+        assert isinstance(outcome, AccessOutcome)
+        assert outcome.companion_used == ""
+        here.doors.outcome = Outcome.UNLOCKED
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+
+
+async def test_the_firsts_use_is_in_a_grant_that_is_recorded_late() -> None:
+    door = replace(PAIR, fail_policy=FailPolicy.OPEN)
+    async with gate(snapshot(credential_record=record(uses=1)), door) as here:
+        await here.tap()
+        here.journal.refuse = "disk full"
+        await here.path.handle(Tap(GATE_IN.id, LI_CARD, here.clock.now()))
+        here.journal.refuse = None
+        await here.clock.advance(2)
+        [late] = await here.journal.until(AccessGranted)
+        assert isinstance(late, AccessGranted)
+        assert (bool(late.companion_used), late.used, late.recorded_late) == (True, "", True)
+
+
 async def test_a_use_that_could_not_be_recorded_is_given_back() -> None:
     slow = replace(GATE, commit_deadline_ms=10)
     async with gate(snapshot(credential_record=record(uses=1)), slow) as here:
