@@ -8,7 +8,7 @@ comes back through `restore`; the rest is a matter of seconds and starts empty, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,6 +53,9 @@ class Keeps(Protocol):
     def record(self, event: Event, stamp: Stamp | None = None) -> None: ...
 
 
+# After the time for which the door unlocks: the wait for its turn, the disk and the board, and the
+# way through. Whoever has not passed by then did not go in.
+PASSAGE_MARGIN_S = 15.0
 # More people than mistype at once: past it, who mistyped longest ago is forgotten. Whoever guesses
 # would need as many cards to make the box forget one.
 MAX_MISTYPED = 4_096
@@ -93,6 +96,8 @@ class SiteMemory:
         self._uses: dict[str, int] = {}
         self._tries: dict[AccessPointId, Tries] = {}
         self._own_tries: dict[PersonId, Tries] = {}  # at all readers; the least recent first
+        # Who was granted a way in and has not passed yet, until when (monotonic).
+        self._coming: dict[AreaId, dict[PersonId, int]] = {}
         self._odd: set[tuple[AlarmKind, AreaId]] = set()
 
     def restore(self, people: Iterable[tuple[PersonId, Seen]], uses: Mapping[str, int]) -> None:
@@ -112,18 +117,34 @@ class SiteMemory:
         entering = None if entered is None else self._layout.areas[entered]
         person, way = snapshot.person, (door.id, point.direction)
         now_ns = tap.stamp.monotonic_ns
+        waiting = self._company.waiting(way, now_ns, self._uses)
+        themselves = {
+            None if person is None else person.id,
+            None if waiting is None else waiting.person_id,
+        }
         return Situation(
             pin=self._check_pin(tap, person),
             used=self._used(tap, snapshot),
             entering=entering,
             leaving=None if left is None else self._layout.areas[left],
             whereabouts=None if person is None else self._whereabouts(person.id, tap.stamp),
-            inside=0 if entered is None else self._places.inside(entered),
+            inside=0 if entering is None else self._taken(entering, themselves, now_ns),
             blocked_by=status.blocked_by,
             vehicle=status.vehicle,
             companion=self._company.companion(way, now_ns),
-            waiting=self._company.waiting(way, now_ns, self._uses),
+            waiting=waiting,
         )
+
+    def _taken(self, where: Area, themselves: Container[PersonId | None], now_ns: int) -> int:
+        """How many places of the area are taken: by those inside, and, where they are limited, by
+        the others whose passage is still to come."""
+        inside = self._places.inside(where.id)
+        if where.maximum is None or where.id not in self._coming:
+            return inside
+        still = {who: until for who, until in self._coming[where.id].items() if now_ns < until}
+        self._coming[where.id] = still
+        others = (who for who in still if who not in themselves)
+        return inside + sum(not area.counted(self._places, who, where.id) for who in others)
 
     def _whereabouts(self, person_id: PersonId, now: Stamp) -> Whereabouts | None:
         return area.whereabouts(self._places, person_id, now)
@@ -223,6 +244,20 @@ class SiteMemory:
         """The door did not open after all."""
         self._uses[digest] -= 1
 
+    def comes(self, point: AccessPoint, people: Iterable[PersonId], until_ns: int) -> None:
+        """A grant takes their places at once: of two who tap before the door opens, both pass."""
+        _, entered = area.crossed(self._layout.doors[point.door_id], point.direction)
+        if entered is not None and self._layout.areas[entered].maximum is not None:
+            self._coming.setdefault(entered, {}).update(dict.fromkeys(people, until_ns))
+
+    def comes_not(self, point: AccessPoint, people: Iterable[PersonId], until_ns: int) -> None:
+        """The door did not open; a later grant's place, which has another end, is kept."""
+        _, entered = area.crossed(self._layout.doors[point.door_id], point.direction)
+        coming = {} if entered is None else self._coming.get(entered, {})
+        for who in people:
+            if coming.get(who) == until_ns:
+                del coming[who]
+
     def passed(self, door_id: DoorId, passage: Passage, stamp: Stamp) -> None:
         """Someone with a grant went through: their area changes now, not when it was given."""
         door = self._layout.doors[door_id]
@@ -235,6 +270,8 @@ class SiteMemory:
                 event = PersonPassed(person_id, door_id, point_id, seq, left, entered)
                 self._recorder.record(event, stamp)
                 self._places = area.moved(self._places, event, stamp)
+                if entered is not None:
+                    self._coming.get(entered, {}).pop(person_id, None)
         for area_id in (left, entered):
             if area_id is not None:
                 self._judge_count(self._layout.areas[area_id])

@@ -34,7 +34,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.path_rules import LIST_UNREADABLE, NOT_DURABLE, WAITED_TOO_LONG
 from gatewayd.domain.ports import Clock, Doors, Presented, Whitelist, WhitelistReadError
 from gatewayd.domain.schedule import Moment
-from gatewayd.memory import SiteMemory
+from gatewayd.memory import PASSAGE_MARGIN_S, SiteMemory
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,15 @@ class Ruling:
     def first_of_two(self) -> PersonId | None:
         """Who goes through as well, at a door for two."""
         return policy.first_of_two(self.request, self.snapshot, self.now)
+
+    @property
+    def expected(self) -> tuple[tuple[PersonId, ...], int]:
+        """Whose passage is to come after a grant, and until when (monotonic) at the latest."""
+        unlock_s = self.decision.unlock_s if isinstance(self.decision, Grant) else 0.0
+        person = self.snapshot.person
+        of = (None if person is None else person.id, self.first_of_two)
+        until_ns = self.now.stamp.monotonic_ns + round((unlock_s + PASSAGE_MARGIN_S) * NS_PER_S)
+        return tuple(who for who in of if who is not None), until_ns
 
     @property
     def duress(self) -> bool:

@@ -167,6 +167,7 @@ class TapPath:
         point = ruling.request.access_point
         for digest in filter(None, _used(event, ruling)):
             self._memory.take_use(digest)
+        self._memory.comes(point, *ruling.expected)
         if grant.duress:
             self._happened(AlarmKind.DURESS, point, grant.person)
         if any(t.rule == "anti_passback" and t.result is RuleResult.WARN for t in grant.trace):
@@ -307,7 +308,8 @@ class TapPath:
         )
 
     def _give_back(self, event: AccessGranted, ruling: Ruling) -> None:
-        """The uses that were counted for a door that did not open."""
+        """The uses and the places that were counted for a door that did not open."""
+        self._memory.comes_not(ruling.request.access_point, *ruling.expected)
         for digest in filter(None, _used(event, ruling)):
             self._memory.give_back_use(digest)
 

@@ -1,8 +1,9 @@
 """What the box knew at each tap, folded from its journal as it went. Owns the fold alone.
 
 What the rules saw then stands in the journaled trace and is taken from there: the door's mode, the
-PIN, the uses, the interlock, the vehicle. Where the trace ends before it, the fold tells. A passage
-that falls between a tap's last byte and its decision, a millisecond, may come out either way.
+PIN, the uses, how full an area was, the interlock, the vehicle. Where the trace ends before it, the
+fold tells. A passage that falls between a tap's last byte and its decision, a millisecond, may come
+out either way.
 """
 
 from __future__ import annotations
@@ -161,12 +162,22 @@ class Past:
             whereabouts=None
             if person is None or left is entered is None
             else area.whereabouts(self._places, person.id, stamp),
-            inside=0 if entered is None else self._places.inside(entered),
+            inside=0 if entered is None else self._taken(event, entered),
             blocked_by=None if blocked_by is None else DoorId(blocked_by),
             vehicle=None if vehicle is None else _VEHICLE.get(vehicle.saw),
             companion=self._company.companion(way, now_ns),
             waiting=self._company.waiting(way, now_ns, self._openings),
         )
+
+    def _taken(self, event: Decided, entered: AreaId) -> int:
+        """The places that were taken, as the rule saw it: beside those inside, by whoever was let
+        in and had not passed yet. It left out whoever tapped."""
+        line = _line(event, "occupancy")
+        if line is None or _fact(line, "area") != entered:
+            return self._places.inside(entered)
+        who = event.person_id
+        own = who is not None and area.counted(self._places, who, entered)
+        return int(_fact(line, "inside") or 0) + own
 
     def _used(self, event: Decided) -> int:
         line = _line(event, "uses_left")

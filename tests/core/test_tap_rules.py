@@ -17,6 +17,7 @@ from gatewayd.domain.model import (
     Area,
     AreaId,
     Credential,
+    Direction,
     Door,
     DoorId,
     DoorMode,
@@ -34,7 +35,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.pin import access_code, person_pin
 from gatewayd.domain.ports import KeyPressed, Presented
 from gatewayd.domain.signs import Indication
-from gatewayd.memory import SiteLayout, SiteMemory
+from gatewayd.memory import PASSAGE_MARGIN_S, SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
 from gatewayd.rulings import Rulings, Site
 from gatewayd.tap import TapPath
@@ -94,14 +95,17 @@ class Gate:
 
 @asynccontextmanager
 async def gate(
-    known: Snapshot | None = None, door: Door = GATE, point: AccessPoint = GATE_IN
+    known: Snapshot | None = None,
+    door: Door = GATE,
+    point: AccessPoint = GATE_IN,
+    where: Area = YARD,
 ) -> AsyncIterator[Gate]:
     clock, signals, signs = ManualClock(), NotedSignals(), NotedSigns()
     journal = MemoryJournal(clock)
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     doors, people = FakeDoors(door.id), TwoCardList(known or snapshot())
     site = Site({point.id: point}, {door.id: door}, SHANGHAI)
-    layout = SiteLayout(site.doors, {YARD.id: YARD}, pin_key=KEY)
+    layout = SiteLayout(site.doors, {where.id: where}, pin_key=KEY)
     memory = SiteMemory(layout, journal, recorder, signals)
     admitted: list[tuple[DoorId, int]] = []
     path = TapPath(
@@ -268,6 +272,68 @@ async def test_people_who_need_longer_have_it_and_the_passage_is_handed_to_the_d
         assert here.doors.passages == [
             (Passage(WANG.id, GATE_IN.id, 1, GATE_IN.direction), GATE.extended_s - GATE.unlock_s)
         ]
+
+
+# ------------------------------------------------------------------------------ places in areas
+
+VAULT = replace(YARD, anti_passback=AntiPassback.OFF, maximum=1)
+VAULT_DOOR = replace(GATE, inside=VAULT.id, commit_deadline_ms=10)
+
+
+async def test_two_who_tap_before_the_door_opens_do_not_both_get_the_last_place() -> None:
+    async with gate(door=VAULT_DOOR, where=VAULT) as here:
+        assert isinstance(await here.tap(), AccessGranted)
+        second = await here.tap(LI_CARD)
+        assert isinstance(second, AccessDenied)
+        assert (second.reason, dict(second.detail)["inside"]) == (Reason.AREA_FULL, "1")
+        assert isinstance(await here.tap(), AccessGranted)  # whoever has the place has it once
+
+
+async def test_a_place_is_free_again_when_its_time_to_pass_is_over() -> None:
+    async with gate(door=VAULT_DOOR, where=VAULT) as here:
+        await here.tap()
+        await here.clock.advance(GATE.unlock_s + PASSAGE_MARGIN_S - 1)
+        assert isinstance(await here.tap(LI_CARD), AccessDenied)
+        await here.clock.advance(1)
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+
+
+async def test_a_door_that_does_not_open_takes_no_place() -> None:
+    async with gate(door=VAULT_DOOR, where=VAULT) as here:
+        here.doors.outcome = Outcome.FAILED
+        await here.tap()
+        here.doors.outcome = Outcome.UNLOCKED
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+
+
+async def test_whoever_passed_is_counted_once_and_their_place_goes_with_them() -> None:
+    two = replace(VAULT, maximum=2)
+    async with gate(door=VAULT_DOOR, where=two) as here:
+        await here.tap()
+        inwards = Passage(WANG.id, GATE_IN.id, 1, Direction.IN)
+        here.memory.passed(GATE.id, inwards, here.clock.now())
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+        here.memory.passed(GATE.id, replace(inwards, person_id=LI.id), here.clock.now())
+        for who in (WANG.id, LI.id):
+            out = Passage(who, GATE_IN.id, 1, Direction.OUT)
+            here.memory.passed(GATE.id, out, here.clock.now())
+        granted = await here.tap()
+        seen = next(line.facts for line in granted.trace if line.rule == "occupancy")
+        assert dict(seen)["inside"] == "0"
+
+
+async def test_at_a_door_for_two_both_take_a_place() -> None:
+    pair, two = replace(VAULT_DOOR, two_person_s=20), replace(VAULT, maximum=2)
+    async with gate(door=pair, where=two) as here:
+        await here.tap()
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+        await here.tap()
+        third = await here.tap(LI_CARD)
+        assert isinstance(third, AccessGranted)  # the same two, counted once
+        here.people.answer = replace(snapshot(), person=replace(WANG, id=PersonId("p-19")))
+        other = await here.tap()
+        assert isinstance(other, AccessDenied)
+        assert other.reason is Reason.AREA_FULL
 
 
 # ---------------------------------------------------------------------- what the reader shows
