@@ -8,13 +8,13 @@ comes back through `restore`; the rest is a matter of seconds and starts empty, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gatewayd.domain import area, company, keypad
 from gatewayd.domain.area import Places, Seen
-from gatewayd.domain.company import Company
+from gatewayd.domain.company import Company, Pass
 from gatewayd.domain.events import Cause, Event, PersonPassed, WhereaboutsForgiven
 from gatewayd.domain.keypad import Tries
 from gatewayd.domain.model import (
@@ -53,9 +53,18 @@ class Keeps(Protocol):
     def record(self, event: Event, stamp: Stamp | None = None) -> None: ...
 
 
+# After the time for which the door unlocks: the wait for its turn, the disk and the board, and the
+# way through. Whoever has not passed by then did not go in.
+PASSAGE_MARGIN_S = 15.0
+# More people than mistype at once: past it, who mistyped longest ago is forgotten. Whoever guesses
+# would need as many cards to make the box forget one.
+MAX_MISTYPED = 4_096
+
+
 @dataclass(frozen=True, slots=True)
 class TryLimit:
-    """So many wrong PINs in a row (GB 50396: at most 5), and a reader compares none for so long."""
+    """So many wrong PINs in a row (GB 50396: at most 5) at a reader, or of a person at any readers,
+    and for so long none is compared there, or of theirs anywhere."""
 
     wrong: int = 5
     pause_s: float = 60.0
@@ -86,6 +95,9 @@ class SiteMemory:
         self._company = Company()
         self._uses: dict[str, int] = {}
         self._tries: dict[AccessPointId, Tries] = {}
+        self._own_tries: dict[PersonId, Tries] = {}  # at all readers; the least recent first
+        # Who was granted a way in and has not passed yet, until when (monotonic).
+        self._coming: dict[AreaId, dict[PersonId, int]] = {}
         self._odd: set[tuple[AlarmKind, AreaId]] = set()
 
     def restore(self, people: Iterable[tuple[PersonId, Seen]], uses: Mapping[str, int]) -> None:
@@ -105,18 +117,34 @@ class SiteMemory:
         entering = None if entered is None else self._layout.areas[entered]
         person, way = snapshot.person, (door.id, point.direction)
         now_ns = tap.stamp.monotonic_ns
+        waiting = self._company.waiting(way, now_ns, self._uses)
+        themselves = {
+            None if person is None else person.id,
+            None if waiting is None else waiting.person_id,
+        }
         return Situation(
             pin=self._check_pin(tap, person),
             used=self._used(tap, snapshot),
             entering=entering,
             leaving=None if left is None else self._layout.areas[left],
             whereabouts=None if person is None else self._whereabouts(person.id, tap.stamp),
-            inside=0 if entered is None else self._places.inside(entered),
+            inside=0 if entering is None else self._taken(entering, themselves, now_ns),
             blocked_by=status.blocked_by,
             vehicle=status.vehicle,
             companion=self._company.companion(way, now_ns),
-            waiting=self._company.waiting(way, now_ns),
+            waiting=waiting,
         )
+
+    def _taken(self, where: Area, themselves: Container[PersonId | None], now_ns: int) -> int:
+        """How many places of the area are taken: by those inside, and, where they are limited, by
+        the others whose passage is still to come."""
+        inside = self._places.inside(where.id)
+        if where.maximum is None or where.id not in self._coming:
+            return inside
+        still = {who: until for who, until in self._coming[where.id].items() if now_ns < until}
+        self._coming[where.id] = still
+        others = (who for who in still if who not in themselves)
+        return inside + sum(not area.counted(self._places, who, where.id) for who in others)
 
     def _whereabouts(self, person_id: PersonId, now: Stamp) -> Whereabouts | None:
         return area.whereabouts(self._places, person_id, now)
@@ -138,9 +166,8 @@ class SiteMemory:
         alone = tap.credential.kind is CredentialKind.PIN
         if tap.pin is None and not alone:
             return PinCheck.NOT_TYPED
-        now_ns, point = tap.stamp.monotonic_ns, tap.access_point_id
-        tries = self._tries.get(point, Tries())
-        if keypad.locked_out(tries, now_ns):
+        who = None if person is None else person.id
+        if self._locked_out(tap.access_point_id, who, tap.stamp.monotonic_ns):
             return PinCheck.LOCKED_OUT
         found = PinCheck.NOT_TYPED
         if not alone:
@@ -149,17 +176,42 @@ class SiteMemory:
             if person is not None and key is not None:
                 found = check_pin(person, key, tap.pin)
         right = person is not None if alone else found in {PinCheck.RIGHT, PinCheck.DURESS}
-        self._count_try(point, tries, right=right, now_ns=now_ns)
+        self._count_try(tap.access_point_id, who, right=right, now_ns=tap.stamp.monotonic_ns)
         return found
 
-    def _count_try(self, point: AccessPointId, tries: Tries, *, right: bool, now_ns: int) -> None:
-        limit = self._layout.tries
+    def _locked_out(self, point: AccessPointId, who: PersonId | None, now_ns: int) -> bool:
+        own = None if who is None else self._own_tries.get(who)
+        there = self._tries.get(point)
+        return any(t is not None and keypad.locked_out(t, now_ns) for t in (there, own))
+
+    def _count_try(
+        self, point: AccessPointId, who: PersonId | None, *, right: bool, now_ns: int
+    ) -> None:
+        """At the reader and for the person; both may be due, and that is one alarm."""
+        limit, there = self._layout.tries, self._tries.get(point, Tries())
         self._tries[point], due = keypad.tried(
-            tries, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
+            there, who, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
         )
-        if due:
-            detail = f"{limit.wrong} wrong in a row; nothing typed counts for {limit.pause_s:g} s"
+        theirs = who is not None and self._count_own(who, right=right, now_ns=now_ns)
+        if due or theirs:
+            whose = "" if due else f" at cards of {who}"
+            counts = "typed counts" if due else "of theirs counts"
+            detail = (
+                f"{limit.wrong} wrong in a row{whose}; nothing {counts} for {limit.pause_s:g} s"
+            )
             self._happened(AlarmKind.WRONG_TRIES, point, detail)
+
+    def _count_own(self, who: PersonId, *, right: bool, now_ns: int) -> bool:
+        """At whatever readers; whether their alarm is due now."""
+        limit, own = self._layout.tries, self._own_tries.pop(who, Tries())
+        own, due = keypad.tried(
+            own, who, right=right, now_ns=now_ns, limit=limit.wrong, pause_s=limit.pause_s
+        )
+        if own != Tries():
+            self._own_tries[who] = own
+        if len(self._own_tries) > MAX_MISTYPED:
+            del self._own_tries[next(iter(self._own_tries))]
+        return due
 
     def _happened(self, kind: AlarmKind, about: str, detail: str) -> None:
         """An alarm about a moment: over at once, and it stays until someone has seen it."""
@@ -173,10 +225,16 @@ class SiteMemory:
         way = (point.door_id, point.direction)
         self._company = company.admitted(self._company, way, person, stamp.monotonic_ns)
 
-    def waits(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
-        """After a denial for the want of a second person only."""
+    def waits(
+        self, point: AccessPoint, person: Person, stamp: Stamp, shown: Pass | None = None
+    ) -> None:
+        """After a denial for the want of a second person only; `shown` where its uses count."""
         way = (point.door_id, point.direction)
-        self._company = company.waits(self._company, way, person, stamp.monotonic_ns)
+        self._company = company.waits(self._company, way, person, stamp.monotonic_ns, shown)
+
+    def pass_of_first(self, point: AccessPoint, first: PersonId | None) -> str:
+        """The digest of the pass of which a use counts, if this first of two goes in; or empty."""
+        return self._company.pass_of((point.door_id, point.direction), first)
 
     def take_use(self, digest: str) -> None:
         """A grant counts before its door opens: a pass shown at two gates at once opens one."""
@@ -185,6 +243,20 @@ class SiteMemory:
     def give_back_use(self, digest: str) -> None:
         """The door did not open after all."""
         self._uses[digest] -= 1
+
+    def comes(self, point: AccessPoint, people: Iterable[PersonId], until_ns: int) -> None:
+        """A grant takes their places at once: of two who tap before the door opens, both pass."""
+        _, entered = area.crossed(self._layout.doors[point.door_id], point.direction)
+        if entered is not None and self._layout.areas[entered].maximum is not None:
+            self._coming.setdefault(entered, {}).update(dict.fromkeys(people, until_ns))
+
+    def comes_not(self, point: AccessPoint, people: Iterable[PersonId], until_ns: int) -> None:
+        """The door did not open; a later grant's place, which has another end, is kept."""
+        _, entered = area.crossed(self._layout.doors[point.door_id], point.direction)
+        coming = {} if entered is None else self._coming.get(entered, {})
+        for who in people:
+            if coming.get(who) == until_ns:
+                del coming[who]
 
     def passed(self, door_id: DoorId, passage: Passage, stamp: Stamp) -> None:
         """Someone with a grant went through: their area changes now, not when it was given."""
@@ -198,6 +270,8 @@ class SiteMemory:
                 event = PersonPassed(person_id, door_id, point_id, seq, left, entered)
                 self._recorder.record(event, stamp)
                 self._places = area.moved(self._places, event, stamp)
+                if entered is not None:
+                    self._coming.get(entered, {}).pop(person_id, None)
         for area_id in (left, entered):
             if area_id is not None:
                 self._judge_count(self._layout.areas[area_id])

@@ -34,7 +34,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.path_rules import LIST_UNREADABLE, NOT_DURABLE, WAITED_TOO_LONG
 from gatewayd.domain.ports import Clock, Doors, Presented, Whitelist, WhitelistReadError
 from gatewayd.domain.schedule import Moment
-from gatewayd.memory import SiteMemory
+from gatewayd.memory import PASSAGE_MARGIN_S, SiteMemory
 
 log = logging.getLogger(__name__)
 
@@ -61,16 +61,31 @@ class Ruling:
     request: AccessRequest
     snapshot: Snapshot
     now: Moment
+    companion_used: str = ""  # of a grant: the digest of the first of two's pass, if it is counted
+
+    @property
+    def uses(self) -> int | None:
+        """How often the credential may open; None: as often as one likes."""
+        return None if self.snapshot.record is None else self.snapshot.record.uses
 
     @property
     def counted(self) -> bool:
         """Whether an opening uses up one of a pass's uses."""
-        return self.snapshot.record is not None and self.snapshot.record.uses is not None
+        return self.uses is not None
 
     @property
     def first_of_two(self) -> PersonId | None:
         """Who goes through as well, at a door for two."""
         return policy.first_of_two(self.request, self.snapshot, self.now)
+
+    @property
+    def expected(self) -> tuple[tuple[PersonId, ...], int]:
+        """Whose passage is to come after a grant, and until when (monotonic) at the latest."""
+        unlock_s = self.decision.unlock_s if isinstance(self.decision, Grant) else 0.0
+        person = self.snapshot.person
+        of = (None if person is None else person.id, self.first_of_two)
+        until_ns = self.now.stamp.monotonic_ns + round((unlock_s + PASSAGE_MARGIN_S) * NS_PER_S)
+        return tuple(who for who in of if who is not None), until_ns
 
     @property
     def duress(self) -> bool:
@@ -109,7 +124,10 @@ class Rulings:
             with suppress(WhitelistReadError):  # then without its remedies
                 levels = self._whitelist.levels().values()
                 decision = explained(decision, request, snapshot, now, levels)
-        return Ruling(decision, request, snapshot, now)
+            return Ruling(decision, request, snapshot, now)
+        first = policy.first_of_two(request, snapshot, now)
+        companion_used = self._memory.pass_of_first(point, first)
+        return Ruling(decision, request, snapshot, now, companion_used)
 
     def needs(self, access_point_id: AccessPointId, shown: Presented) -> Needs:
         """Whether the card should wait for a PIN: only where all that is asked before it is met,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol, assert_never
 
+from gatewayd.domain.company import Pass
 from gatewayd.domain.events import (
     AccessDenied,
     AccessGranted,
@@ -56,6 +57,7 @@ from gatewayd.rulings import Ruling, Rulings, denied_event, granted_event, refus
 log = logging.getLogger(__name__)
 
 MAX_WAITING_TAPS = 64  # at one access point; a reader that sends more is broken or attacked
+MAX_UNWRITTEN = 64  # denials that wait for a hung disk at once, before the recorder takes them
 
 
 class Shows(Protocol):
@@ -93,7 +95,8 @@ class TapPath:
         on_admitted: Callable[[DoorId, int], None] = lambda _door, _seq: None,
         shows: Shows | None = None,
     ) -> None:
-        """`on_admitted` is told the door and the seq of each grant that opened it."""
+        """`on_admitted` is told the door and the seq of each grant that opened it, but for
+        those under duress."""
         points = rulings.site.access_points
         self._rulings = rulings
         self._memory = memory
@@ -113,6 +116,7 @@ class TapPath:
         # Each door's first grant that is on time clears what a restart may have left up.
         self._late = set(rulings.site.doors)
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._unwritten: set[asyncio.Task[None]] = set()  # denials, a part of those in hand
         self._ending = False
 
     # ----------------------------------------------------------------------------- the path
@@ -125,7 +129,7 @@ class TapPath:
         match ruling.decision:
             case Deny() as deny:
                 self._show_denial(deny, tap)
-                self._after_denial(deny, ruling, tap)
+                self._after_denial(deny, ruling, tap, credential.digest)
                 await self._deny(denied_event(deny, ruling, credential), ruling, tap)
             case Grant() as grant:
                 event = granted_event(grant, ruling, credential)
@@ -149,10 +153,11 @@ class TapPath:
 
     # --------------------------------------------------- what a decision changes and whom it calls
 
-    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap) -> None:
+    def _after_denial(self, deny: Deny, ruling: Ruling, tap: Tap, digest: str) -> None:
         point = ruling.request.access_point
         if deny.reason is Reason.SECOND_PERSON_REQUIRED and deny.person is not None:
-            self._memory.waits(point, deny.person, tap.stamp)
+            shown = None if ruling.uses is None else Pass(digest, ruling.uses)
+            self._memory.waits(point, deny.person, tap.stamp, shown)
         if deny.reason is Reason.ON_WATCH_LIST:
             self._happened(AlarmKind.WATCH_LIST, point, deny.person)
         if ruling.duress:
@@ -160,8 +165,9 @@ class TapPath:
 
     def _after_grant(self, grant: Grant, event: AccessGranted, ruling: Ruling) -> None:
         point = ruling.request.access_point
-        if ruling.counted:
-            self._memory.take_use(event.credential.digest)
+        for digest in filter(None, _used(event, ruling)):
+            self._memory.take_use(digest)
+        self._memory.comes(point, *ruling.expected)
         if grant.duress:
             self._happened(AlarmKind.DURESS, point, grant.person)
         if any(t.rule == "anti_passback" and t.result is RuleResult.WARN for t in grant.trace):
@@ -176,7 +182,20 @@ class TapPath:
     # ------------------------------------------------------------------- journal, lock, outcome
 
     async def _deny(self, event: AccessDenied, ruling: Ruling, tap: Tap) -> None:
-        """Nothing opens, so nothing is at stake: what the disk refuses now is recorded later."""
+        """Nothing opens, so nothing is at stake, and whoever comes next waits no longer for it than
+        for a grant; not at all where earlier denials wait for the disk already. Past a number of
+        them the recorder has it, which keeps as many as it may."""
+        if len(self._unwritten) >= MAX_UNWRITTEN:
+            self._recorder.record(event, tap.stamp)
+            return
+        deadline_s = 0 if self._unwritten else ruling.request.door.commit_deadline_ms / 1000
+        task = self._start(self._write_denial(event, ruling, tap), f"denial {tap.access_point_id}")
+        self._unwritten.add(task)
+        task.add_done_callback(self._unwritten.discard)
+        await asyncio.wait({task}, timeout=deadline_s)
+
+    async def _write_denial(self, event: AccessDenied, ruling: Ruling, tap: Tap) -> None:
+        """What the disk refuses now is recorded later."""
         match await self._append(event, tap.stamp):
             case int(seq):
                 cameras = ruling.request.access_point.camera_ids
@@ -238,8 +257,9 @@ class TapPath:
                 self._record_outcome(event, ruling, seq, outcome, detail)
             case JournalError() as error if outcome is Outcome.UNLOCKED:
                 log.error("a grant opened before it was recorded: %s", error)
-                used = event.credential.digest if ruling.counted else ""
-                self._recorder.record(replace(event, recorded_late=True, used=used), tap.stamp)
+                used, companions = _used(event, ruling)
+                late = replace(event, recorded_late=True, used=used, companion_used=companions)
+                self._recorder.record(late, tap.stamp)
             case JournalError() as error:
                 log.error("a grant was refused, it could not be recorded: %s", error)
                 self._give_back(event, ruling)
@@ -257,7 +277,8 @@ class TapPath:
             return error
 
     async def _unlock(self, event: AccessGranted, ruling: Ruling, seq: int) -> Outcome:
-        """Unlock; whoever was let in so may lead others in, and begins the door's own hours."""
+        """Unlock; whoever was let in so may lead others in, and begins the door's own hours,
+        unless under duress."""
         passage = Passage(
             event.person_id, event.access_point_id, seq, event.direction, ruling.first_of_two
         )
@@ -271,24 +292,26 @@ class TapPath:
         if outcome is Outcome.UNLOCKED and ruling.snapshot.person is not None:
             point, stamp = ruling.request.access_point, ruling.now.stamp
             self._memory.admitted(point, ruling.snapshot.person, stamp)
-            self._on_admitted(event.door_id, seq)
+            if not event.duress:  # else a robber would open the door for everyone
+                self._on_admitted(event.door_id, seq)
         return outcome
 
     def _record_outcome(
         self, event: AccessGranted, ruling: Ruling, seq: int, outcome: Outcome, detail: str = ""
     ) -> None:
         opened = outcome is Outcome.UNLOCKED
-        used = event.credential.digest if ruling.counted and opened else ""
         if not opened:
             self._give_back(event, ruling)
+        used = _used(event, ruling) if opened else ("", "")
         self._recorder.record(
-            AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail, used)
+            AccessOutcome(event.access_point_id, event.door_id, seq, outcome, detail, *used)
         )
 
     def _give_back(self, event: AccessGranted, ruling: Ruling) -> None:
-        """A use that was counted for a door that did not open."""
-        if ruling.counted:
-            self._memory.give_back_use(event.credential.digest)
+        """The uses and the places that were counted for a door that did not open."""
+        self._memory.comes_not(ruling.request.access_point, *ruling.expected)
+        for digest in filter(None, _used(event, ruling)):
+            self._memory.give_back_use(digest)
 
     # ------------------------------------------------------------------- queues and their tasks
 
@@ -353,3 +376,9 @@ class TapPath:
             if queue.empty() and point_id in self._flooded:
                 self._flooded.discard(point_id)
                 self._alarms.signal(AlarmKind.READER_FLOODED, point_id, active=False)
+
+
+def _used(event: AccessGranted, ruling: Ruling) -> tuple[str, str]:
+    """The digests of which a use counts once the door opens: of the credential shown, and of that
+    of the first of two; empty where none does."""
+    return event.credential.digest if ruling.counted else "", ruling.companion_used

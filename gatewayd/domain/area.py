@@ -156,6 +156,11 @@ def whereabouts(places: Places, person_id: PersonId, now: Stamp) -> Whereabouts 
     return Whereabouts(seen.area_id, seen.stamp.wall_ms, age_s, seen.neutral)
 
 
+def counted(places: Places, person_id: PersonId, area_id: AreaId) -> bool:
+    """Whether the person is one of those who are counted in the area."""
+    return _counted_in(places.seen(person_id)) == area_id
+
+
 def elapsed_s(then: Stamp, now: Stamp) -> float | None:
     """How long ago `then` was, by the clock that does not jump; across a restart by the wall's,
     where both times it could be trusted; else None. Never negative."""

@@ -15,10 +15,19 @@ Way = tuple[DoorId, Direction]
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """A credential that opens only so often, by its digest."""
+
+    digest: str
+    uses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Authorised:
     person_id: PersonId
     may_escort: bool
     at_ns: int  # monotonic
+    shown: Pass | None = None  # what the first of two showed, where its uses are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +39,22 @@ class Company:
         """The last escort who was admitted there, for `Situation.companion`."""
         return _companion(self.escorts.get(way), now_ns)
 
-    def waiting(self, way: Way, now_ns: int) -> Companion | None:
-        """The first of two people who waits there, for `Situation.waiting`."""
-        return _companion(self.firsts.get(way), now_ns)
+    def waiting(self, way: Way, now_ns: int, used: Mapping[str, int]) -> Companion | None:
+        """The first of two people who waits there, for `Situation.waiting`. `used` says how often
+        each pass has opened: one that was used up meanwhile, at another door, leads nobody in."""
+        first = self.firsts.get(way)
+        shown = None if first is None else first.shown
+        if shown is not None and used.get(shown.digest, 0) >= shown.uses:
+            return None
+        return _companion(first, now_ns)
+
+    def pass_of(self, way: Way, person_id: PersonId | None) -> str:
+        """The digest of the pass that the first of two waits there with; empty where theirs may
+        open as often as they like, or they do not wait there."""
+        first = self.firsts.get(way)
+        if first is None or first.shown is None or first.person_id != person_id:
+            return ""
+        return first.shown.digest
 
 
 def admitted(company: Company, way: Way, person: Person, now_ns: int) -> Company:
@@ -47,10 +69,12 @@ def admitted(company: Company, way: Way, person: Person, now_ns: int) -> Company
     return Company(escorts, firsts)
 
 
-def waits(company: Company, way: Way, person: Person, now_ns: int) -> Company:
+def waits(
+    company: Company, way: Way, person: Person, now_ns: int, shown: Pass | None = None
+) -> Company:
     """After a denial for the want of a second person only: whoever came waits for one. Someone who
     waited there already gives way."""
-    first = Authorised(person.id, person.may_escort, now_ns)
+    first = Authorised(person.id, person.may_escort, now_ns, shown)
     return Company(company.escorts, {**company.firsts, way: first})
 
 

@@ -96,6 +96,7 @@ class AccessGranted:
     duress: bool = False  # someone was made to do this; nothing at the reader tells it
     companion_id: PersonId | None = None  # the escort, or the first of two people
     used: str = ""  # where it is recorded late: the digest whose use counts, as in AccessOutcome
+    companion_used: str = ""  # the same of the first of two people
 
     @property
     def subject(self) -> str:
@@ -132,7 +133,8 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class AccessOutcome:
     """What came of the grant that stands at `decision_seq`. `used` is the credential's digest
-    where a use of it was counted."""
+    where a use of it was counted; `companion_used` that of the first of two people, where one of
+    theirs was."""
 
     KIND: ClassVar[str] = "access.outcome"
     access_point_id: AccessPointId
@@ -141,6 +143,7 @@ class AccessOutcome:
     outcome: Outcome
     detail: str = ""
     used: str = ""
+    companion_used: str = ""
 
     @property
     def subject(self) -> str:

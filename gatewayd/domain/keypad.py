@@ -5,7 +5,7 @@
     a card that needs none ──▶ presented in the same step, whatever was typed
 
 `step` says what follows from a key, a card or the time; `next_deadline_ns` when the time does.
-`Tries` counts the wrong ones at a reader.
+`Tries` counts the wrong ones at a reader, and those of a person at all readers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from gatewayd.domain.model import NS_PER_S, Credential
+from gatewayd.domain.model import NS_PER_S, Credential, PersonId
 
 MIN_DIGITS = 4  # fewer are no PIN; they are taken as a wrong one where they were entered as one
 MAX_DIGITS = 8
@@ -192,26 +192,29 @@ def _entered(entry: Entry, layout: Layout) -> Next:
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """Wrong PINs and unknown codes in a row at one reader, whoever typed them."""
+    """Wrong PINs and unknown codes in a row, at one reader or of one person: whose each was, None
+    for a code or a card that nobody has. Never as many as the limit."""
 
-    wrong: int = 0
+    wrong: tuple[PersonId | None, ...] = ()
     locked_until_ns: int | None = None  # monotonic
 
 
 def locked_out(tries: Tries, now_ns: int) -> bool:
-    """Whether nothing typed there is compared now (PinCheck.LOCKED_OUT)."""
+    """Whether nothing typed there, or by them, is compared now (PinCheck.LOCKED_OUT)."""
     return tries.locked_until_ns is not None and now_ns < tries.locked_until_ns
 
 
 def tried(
-    tries: Tries, *, right: bool, now_ns: int, limit: int, pause_s: float
+    tries: Tries, who: PersonId | None, *, right: bool, now_ns: int, limit: int, pause_s: float
 ) -> tuple[Tries, bool]:
     """The tries after one that was compared, and whether the alarm WRONG_TRIES is due now: once
-    for each `limit` in a row. One while the reader is locked out counts for nothing."""
+    for each `limit` in a row. A right one takes back that person's own wrong ones and no others:
+    else whoever has a PIN could guess at somebody's card for ever, with a right one between. One
+    while nothing is compared counts for nothing."""
     if locked_out(tries, now_ns):
         return tries, False
     if right:
-        return Tries(), False
-    if tries.wrong + 1 < limit:
-        return Tries(tries.wrong + 1), False
-    return Tries(0, now_ns + round(pause_s * NS_PER_S)), True
+        return Tries(tuple(other for other in tries.wrong if other != who)), False
+    if len(tries.wrong) + 1 < limit:
+        return Tries((*tries.wrong, who)), False
+    return Tries((), now_ns + round(pause_s * NS_PER_S)), True

@@ -1,8 +1,9 @@
 """What the box knew at each tap, folded from its journal as it went. Owns the fold alone.
 
 What the rules saw then stands in the journaled trace and is taken from there: the door's mode, the
-PIN, the uses, the interlock, the vehicle. Where the trace ends before it, the fold tells. A passage
-that falls between a tap's last byte and its decision, a millisecond, may come out either way.
+PIN, the uses, how full an area was, the interlock, the vehicle. Where the trace ends before it, the
+fold tells. A passage that falls between a tap's last byte and its decision, a millisecond, may come
+out either way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Set
 
 from gatewayd.domain import area, company
 from gatewayd.domain.area import Places
-from gatewayd.domain.company import Company
+from gatewayd.domain.company import Company, Pass
 from gatewayd.domain.events import (
     AccessDenied,
     AccessGranted,
@@ -103,8 +104,8 @@ class Past:
         """An opening, by its credential; those of grants before the range only where the box
         counted them itself."""
         digest = self._awaited.pop(event.decision_seq, event.used)
-        if digest and event.outcome is Outcome.UNLOCKED:
-            self._openings[digest] += 1
+        for used in filter(None, (digest, event.companion_used)):
+            self._openings[used] += event.outcome is Outcome.UNLOCKED
 
     def _start(self, event: SystemStarted, stamp: Stamp) -> None:
         """A restart forgets who waits at which door, and looks anew which orders stand."""
@@ -125,9 +126,11 @@ class Past:
         way = (point.door_id, point.direction)
         self._company = company.admitted(self._company, way, person, stamp.monotonic_ns)
 
-    def waits(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
+    def waits(
+        self, point: AccessPoint, person: Person, stamp: Stamp, shown: Pass | None = None
+    ) -> None:
         way = (point.door_id, point.direction)
-        self._company = company.waits(self._company, way, person, stamp.monotonic_ns)
+        self._company = company.waits(self._company, way, person, stamp.monotonic_ns, shown)
 
     # ------------------------------------------------------------- what the decision asks for
 
@@ -159,12 +162,22 @@ class Past:
             whereabouts=None
             if person is None or left is entered is None
             else area.whereabouts(self._places, person.id, stamp),
-            inside=0 if entered is None else self._places.inside(entered),
+            inside=0 if entered is None else self._taken(event, entered),
             blocked_by=None if blocked_by is None else DoorId(blocked_by),
             vehicle=None if vehicle is None else _VEHICLE.get(vehicle.saw),
             companion=self._company.companion(way, now_ns),
-            waiting=self._company.waiting(way, now_ns),
+            waiting=self._company.waiting(way, now_ns, self._openings),
         )
+
+    def _taken(self, event: Decided, entered: AreaId) -> int:
+        """The places that were taken, as the rule saw it: beside those inside, by whoever was let
+        in and had not passed yet. It left out whoever tapped."""
+        line = _line(event, "occupancy")
+        if line is None or _fact(line, "area") != entered:
+            return self._places.inside(entered)
+        who = event.person_id
+        own = who is not None and area.counted(self._places, who, entered)
+        return int(_fact(line, "inside") or 0) + own
 
     def _used(self, event: Decided) -> int:
         line = _line(event, "uses_left")

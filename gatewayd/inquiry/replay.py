@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import chain, repeat
 
 from gatewayd.domain import policy
+from gatewayd.domain.company import Pass
 from gatewayd.domain.events import AccessDenied, AccessGranted, PersonPassed, WhereaboutsForgiven
 from gatewayd.domain.model import (
     AccessPoint,
@@ -157,7 +158,7 @@ class Replay:
             elif (point := self._place.access_points.get(event.access_point_id)) is not None:
                 snapshot = self._snapshot_of(event.credential.digest)
                 granted = isinstance(event, AccessGranted)
-                self._remember(point, snapshot, entry.stamp, granted=granted, reason=_reason(event))
+                self._remember(point, snapshot, entry.stamp, event, granted, _reason(event))
             self._past.decided(entry.seq, event)
 
     def _again(self, seq: int, stamp: Stamp, event: Decided) -> Replayed | None:
@@ -203,12 +204,17 @@ class Replay:
         decision = policy.decide(request, snapshot, Moment(stamp, self._place.zone))
         kept = _kept(event, decision)
         granted = isinstance(decision, Grant) and _reason(event) is not Reason.TAP_TOO_OLD
-        reason = decision.reason
-        self._remember(point, snapshot, stamp, granted=granted, reason=reason)
+        self._remember(point, snapshot, stamp, event, granted, decision.reason)
         return kept
 
     def _remember(
-        self, point: AccessPoint, snapshot: Snapshot, stamp: Stamp, *, granted: bool, reason: Reason
+        self,
+        point: AccessPoint,
+        snapshot: Snapshot,
+        stamp: Stamp,
+        event: Decided,
+        granted: bool,
+        reason: Reason,
     ) -> None:
         """As the tap's path does after a decision."""
         if snapshot.person is None:
@@ -216,7 +222,9 @@ class Replay:
         if granted:
             self._past.admitted(point, snapshot.person, stamp)
         elif reason is Reason.SECOND_PERSON_REQUIRED:
-            self._past.waits(point, snapshot.person, stamp)
+            uses = None if snapshot.record is None else snapshot.record.uses
+            shown = None if uses is None else Pass(event.credential.digest, uses)
+            self._past.waits(point, snapshot.person, stamp, shown)
 
     def _look_up(self, digest: str) -> Snapshot:
         credential = self._credentials.get(digest)

@@ -161,12 +161,18 @@ DECISION: dict[str, Row] = {
     ),
     "occupancy": Row(
         "Whether the area that is entered has room. Who is counted inside already takes no second "
-        "place.",
+        "place. Whoever was let in takes theirs at once, and it is free again where they did not "
+        "pass by 15 s after the time for which the door unlocks.",
         tests_in(
             "domain/test_place_rules",
             "a_full_area_admits_nobody",
             "an_area_may_only_warn_that_it_is_full",
             "who_is_counted_inside_already_takes_no_second_place",
+        )
+        + tests_in(
+            "core/test_tap_rules",
+            "two_who_tap_before_the_door_opens_do_not_both_get_the_last_place",
+            "a_place_is_free_again_when_its_time_to_pass_is_over",
         ),
         settings=("area.maximum", "area.excess", *_AREAS),
         alarms=(AlarmKind.AREA_OVER_LIMIT,),

@@ -102,14 +102,23 @@ SITE: dict[str, Row] = {
     ),
     "Wrong PINs": Row(
         "So many wrong PINs in a row at one reader raise an alarm, and the reader compares none "
-        "for a while. An unknown code counts as a wrong one; a right one ends the row.",
+        "for a while; so many at one person's cards, at whatever readers, and none of theirs is "
+        "compared anywhere for as long. An unknown code counts as a wrong one at its reader. A "
+        "right one takes back that person's own wrong ones, and nobody else's: those end with the "
+        "pause.",
         tests_in(
             "core/test_memory",
             "wrong_ones_in_a_row_lock_the_reader_for_a_while_and_raise_one_alarm",
             "a_right_one_forgets_the_wrong_ones_before_it",
+            "guesses_at_a_stolen_card_are_not_forgotten_for_a_right_pin_of_ones_own",
+            "guesses_at_a_stolen_card_are_counted_over_all_readers",
             "unknown_codes_count_as_wrong_ones",
         )
-        + tests_in("domain/test_keypad", "five_wrong_ones_in_a_row_lock_the_reader_and_alarm_once"),
+        + tests_in(
+            "domain/test_keypad",
+            "five_wrong_ones_in_a_row_lock_the_reader_and_alarm_once",
+            "a_right_one_takes_back_no_wrong_ones_of_others_nor_unknown_codes",
+        ),
         settings=("site.wrong_tries", "site.wrong_tries_pause_s"),
         alarms=(AlarmKind.WRONG_TRIES,),
         standards="GB 50396: alarm after 5 wrong tries in a row at most",

@@ -133,6 +133,21 @@ def _signs(draft: Draft) -> Iterator[Problem]:
                 yield draft.source.problem(at, what, hint)
 
 
+_FREE_MODES = {"Unlocked", "LockedOpen"}
+
+
+def _denials(draft: Draft) -> Iterator[Problem]:
+    """Who was denied must not be let in by a rule beside the rules."""
+    for entry in draft.of("linkage"):
+        if entry.text("when") != AccessDenied.KIND:
+            continue
+        for index, action in _actions(entry):
+            if action.get("do") == "unlock" or action.get("mode") in _FREE_MODES:
+                what = "would open a door for whoever was denied"
+                hint = "give them an access level or a schedule; a notice tells the guard"
+                yield draft.source.problem((*entry.at, "then", index, "do"), what, hint)
+
+
 _TELL_TALES = {
     "reader": (
         "whoever stands at the reader must not learn of a silent alarm",
@@ -191,6 +206,7 @@ _CHECKS: tuple[Callable[[Draft], Iterable[Problem]], ...] = (
     _references,
     _relays,
     _signs,
+    _denials,
     _silent_alarms,
     _lockdowns,
     _loops,

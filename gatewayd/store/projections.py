@@ -124,7 +124,7 @@ def _of_places(
     """As `domain.area` folds them, and a pass's uses."""
     match event:
         case AccessGranted() | AccessOutcome():
-            return [(_USE, (event.used,))] if event.used else []
+            return [(_USE, (used,)) for used in (event.used, event.companion_used) if used]
         case PersonPassed():
             return [(_PASSED, (event.person_id, event.entered, seq))]
         case WhereaboutsForgiven(person_id=str(person_id), area_id=None):

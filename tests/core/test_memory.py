@@ -197,6 +197,14 @@ async def test_uses_outlast_a_restart(post: Post) -> None:
     assert post.seen(snapshot(credential_record=record(uses=5))).used == 2
 
 
+async def test_the_use_of_the_first_of_two_outlasts_a_restart_as_well(post: Post) -> None:
+    both = AccessOutcome(
+        IN.id, DOOR.id, 1, Outcome.UNLOCKED, used="d1" * 16, companion_used="d2" * 16
+    )
+    await post.journal.append(both)
+    assert await post.journal.credential_uses() == {"d1" * 16: 1, "d2" * 16: 1}
+
+
 # --------------------------------------------------------------------------- company and PINs
 
 
@@ -216,6 +224,10 @@ def with_pin() -> Snapshot:
     return replace(snapshot(), person=holder)
 
 
+def lis_own() -> Snapshot:
+    return replace(snapshot(), person=replace(LI, pin=person_pin(KEY, LI.id, "2580")))
+
+
 async def test_what_was_typed_is_compared_with_the_holders_own(post: Post) -> None:
     known = with_pin()
     found = [post.seen(known, pin).pin for pin in (None, "4711", "4712", "9999")]
@@ -233,7 +245,8 @@ async def test_wrong_ones_in_a_row_lock_the_reader_for_a_while_and_raise_one_ala
         (AlarmKind.WRONG_TRIES, IN.id, True),
         (AlarmKind.WRONG_TRIES, IN.id, False),
     ]
-    assert post.seen(known, "4711", OUT).pin is PinCheck.RIGHT  # another reader
+    assert post.seen(known, "4711", OUT).pin is PinCheck.LOCKED_OUT  # theirs, at any reader
+    assert post.seen(lis_own(), "2580", OUT).pin is PinCheck.RIGHT  # of others, at another reader
     await post.clock.advance(61)
     assert post.seen(known, "4711").pin is PinCheck.RIGHT
 
@@ -242,6 +255,39 @@ async def test_a_right_one_forgets_the_wrong_ones_before_it(post: Post) -> None:
     known = with_pin()
     for pin in ("0000", "0000", "4711", "0000", "0000"):
         post.seen(known, pin)
+    assert not post.signals.raised(AlarmKind.WRONG_TRIES)
+
+
+async def test_guesses_at_a_stolen_card_are_not_forgotten_for_a_right_pin_of_ones_own(
+    post: Post,
+) -> None:
+    stolen, own = with_pin(), lis_own()
+    for _ in range(2):
+        assert post.seen(stolen, "0000").pin is PinCheck.WRONG
+        assert post.seen(own, "2580").pin is PinCheck.RIGHT
+    assert post.seen(stolen, "0000").pin is PinCheck.WRONG
+    assert post.seen(stolen, "4711").pin is PinCheck.LOCKED_OUT
+    assert post.signals.raised(AlarmKind.WRONG_TRIES)
+
+
+async def test_guesses_at_a_stolen_card_are_counted_over_all_readers(post: Post) -> None:
+    stolen = with_pin()
+    for point in (IN, OUT, IN):
+        assert post.seen(stolen, "0000", point).pin is PinCheck.WRONG
+    assert post.seen(stolen, "4711", OUT).pin is PinCheck.LOCKED_OUT
+    assert post.seen(lis_own(), "2580").pin is PinCheck.RIGHT  # neither reader had three
+    assert post.signals.signals == [
+        (AlarmKind.WRONG_TRIES, IN.id, True),
+        (AlarmKind.WRONG_TRIES, IN.id, False),
+    ]
+
+
+async def test_of_more_people_than_ever_mistype_the_first_is_forgotten(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatewayd.memory.MAX_MISTYPED", 1)
+    for known, point in ((with_pin(), IN), (with_pin(), OUT), (lis_own(), IN), (with_pin(), OUT)):
+        post.seen(known, "0000", point)
     assert not post.signals.raised(AlarmKind.WRONG_TRIES)
 
 

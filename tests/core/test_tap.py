@@ -31,7 +31,7 @@ from gatewayd.domain.ports import KeyPressed, Presented
 from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
 from gatewayd.rulings import Rulings, Site
-from gatewayd.tap import MAX_WAITING_TAPS, TapPath
+from gatewayd.tap import MAX_UNWRITTEN, MAX_WAITING_TAPS, TapPath
 from tests.clock import ManualClock
 from tests.domain.world import CARD, GATE, GATE_IN, SHANGHAI, snapshot
 from tests.fakes import (
@@ -297,3 +297,30 @@ async def test_a_flood_is_capped_and_alarmed_and_the_reader_recovers(gate: Gate)
     assert gate.signals.raised(AlarmKind.READER_FLOODED)
     gate.journal.release()
     assert len(await gate.journal.until(AccessDenied, MAX_WAITING_TAPS)) == MAX_WAITING_TAPS
+
+
+@fail_open
+async def test_a_denial_that_waits_for_a_hung_disk_keeps_no_resident_outside(gate: Gate) -> None:
+    gate.journal.hold()
+    async with asyncio.timeout(5):
+        for credential in (STRANGER, STRANGER, CARD):
+            await gate.tap(credential)
+    assert len(gate.doors.unlocks) == 1
+    assert gate.signals.raised(AlarmKind.JOURNAL_LATE)
+    gate.journal.release()
+    await gate.path.finish(1)
+    denials = gate.journal.of(AccessDenied)
+    assert [e.reason for e in denials if isinstance(e, AccessDenied)] == (
+        [Reason.CREDENTIAL_UNKNOWN] * 2
+    )
+    assert len(gate.pictures.requests) == 3
+
+
+async def test_denials_that_a_hung_disk_heaps_up_go_to_the_recorder_in_the_end(gate: Gate) -> None:
+    gate.journal.hold()
+    for _ in range(MAX_UNWRITTEN + 1):
+        await gate.tap(STRANGER)
+    gate.journal.release()
+    await gate.path.finish(1)
+    await gate.journal.until(AccessDenied, MAX_UNWRITTEN + 1)
+    assert len(gate.pictures.requests) == MAX_UNWRITTEN

@@ -17,6 +17,7 @@ from gatewayd.domain.model import (
     Area,
     AreaId,
     Credential,
+    Direction,
     Door,
     DoorId,
     DoorMode,
@@ -34,7 +35,7 @@ from gatewayd.domain.model import (
 from gatewayd.domain.pin import access_code, person_pin
 from gatewayd.domain.ports import KeyPressed, Presented
 from gatewayd.domain.signs import Indication
-from gatewayd.memory import SiteLayout, SiteMemory
+from gatewayd.memory import PASSAGE_MARGIN_S, SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
 from gatewayd.rulings import Rulings, Site
 from gatewayd.tap import TapPath
@@ -94,14 +95,17 @@ class Gate:
 
 @asynccontextmanager
 async def gate(
-    known: Snapshot | None = None, door: Door = GATE, point: AccessPoint = GATE_IN
+    known: Snapshot | None = None,
+    door: Door = GATE,
+    point: AccessPoint = GATE_IN,
+    where: Area = YARD,
 ) -> AsyncIterator[Gate]:
     clock, signals, signs = ManualClock(), NotedSignals(), NotedSigns()
     journal = MemoryJournal(clock)
     recorder = Recorder(journal, clock, lambda _failing, _why: None)
     doors, people = FakeDoors(door.id), TwoCardList(known or snapshot())
     site = Site({point.id: point}, {door.id: door}, SHANGHAI)
-    layout = SiteLayout(site.doors, {YARD.id: YARD}, pin_key=KEY)
+    layout = SiteLayout(site.doors, {where.id: where}, pin_key=KEY)
     memory = SiteMemory(layout, journal, recorder, signals)
     admitted: list[tuple[DoorId, int]] = []
     path = TapPath(
@@ -134,6 +138,13 @@ async def test_a_duress_card_opens_as_any_other_and_alarms() -> None:
         assert granted.unlock_s == GATE.unlock_s
         assert here.alarms() == [AlarmKind.DURESS]
         assert len(here.doors.unlocks) == 1
+
+
+async def test_a_grant_under_duress_begins_no_hours_for_everyone() -> None:
+    async with gate(snapshot(credential_record=record(duress=True))) as here:
+        assert isinstance(await here.tap(), AccessGranted)
+        assert len(here.doors.unlocks) == 1
+        assert here.admitted == []
 
 
 async def test_whoever_is_forced_to_try_a_door_they_may_not_is_heard_as_well() -> None:
@@ -193,6 +204,48 @@ async def test_a_door_that_does_not_open_uses_nothing_up() -> None:
         assert isinstance(await here.tap(), AccessGranted)
 
 
+PAIR = replace(GATE, two_person_s=20, commit_deadline_ms=10)
+
+
+async def test_a_pass_for_one_use_leads_in_as_the_first_of_two_once() -> None:
+    async with gate(snapshot(credential_record=record(uses=1)), PAIR) as here:
+        await here.tap()
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+        [outcome] = await here.journal.until(AccessOutcome)
+        assert isinstance(outcome, AccessOutcome)
+        assert outcome.companion_used
+        assert outcome.used == ""  # Li's card may always
+        again = await here.tap()
+        assert isinstance(again, AccessDenied)
+        assert again.reason is Reason.NO_USES_LEFT
+        assert isinstance(await here.tap(LI_CARD), AccessDenied)
+
+
+async def test_a_door_for_two_that_does_not_open_uses_nothing_up_either() -> None:
+    async with gate(snapshot(credential_record=record(uses=1)), PAIR) as here:
+        here.doors.outcome = Outcome.FAILED
+        await here.tap()
+        await here.tap(LI_CARD)
+        [outcome] = await here.journal.until(AccessOutcome)
+        assert isinstance(outcome, AccessOutcome)
+        assert outcome.companion_used == ""
+        here.doors.outcome = Outcome.UNLOCKED
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+
+
+async def test_the_firsts_use_is_in_a_grant_that_is_recorded_late() -> None:
+    door = replace(PAIR, fail_policy=FailPolicy.OPEN)
+    async with gate(snapshot(credential_record=record(uses=1)), door) as here:
+        await here.tap()
+        here.journal.refuse = "disk full"
+        await here.path.handle(Tap(GATE_IN.id, LI_CARD, here.clock.now()))
+        here.journal.refuse = None
+        await here.clock.advance(2)
+        [late] = await here.journal.until(AccessGranted)
+        assert isinstance(late, AccessGranted)
+        assert (bool(late.companion_used), late.used, late.recorded_late) == (True, "", True)
+
+
 async def test_a_use_that_could_not_be_recorded_is_given_back() -> None:
     slow = replace(GATE, commit_deadline_ms=10)
     async with gate(snapshot(credential_record=record(uses=1)), slow) as here:
@@ -219,6 +272,68 @@ async def test_people_who_need_longer_have_it_and_the_passage_is_handed_to_the_d
         assert here.doors.passages == [
             (Passage(WANG.id, GATE_IN.id, 1, GATE_IN.direction), GATE.extended_s - GATE.unlock_s)
         ]
+
+
+# ------------------------------------------------------------------------------ places in areas
+
+VAULT = replace(YARD, anti_passback=AntiPassback.OFF, maximum=1)
+VAULT_DOOR = replace(GATE, inside=VAULT.id, commit_deadline_ms=10)
+
+
+async def test_two_who_tap_before_the_door_opens_do_not_both_get_the_last_place() -> None:
+    async with gate(door=VAULT_DOOR, where=VAULT) as here:
+        assert isinstance(await here.tap(), AccessGranted)
+        second = await here.tap(LI_CARD)
+        assert isinstance(second, AccessDenied)
+        assert (second.reason, dict(second.detail)["inside"]) == (Reason.AREA_FULL, "1")
+        assert isinstance(await here.tap(), AccessGranted)  # whoever has the place has it once
+
+
+async def test_a_place_is_free_again_when_its_time_to_pass_is_over() -> None:
+    async with gate(door=VAULT_DOOR, where=VAULT) as here:
+        await here.tap()
+        await here.clock.advance(GATE.unlock_s + PASSAGE_MARGIN_S - 1)
+        assert isinstance(await here.tap(LI_CARD), AccessDenied)
+        await here.clock.advance(1)
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+
+
+async def test_a_door_that_does_not_open_takes_no_place() -> None:
+    async with gate(door=VAULT_DOOR, where=VAULT) as here:
+        here.doors.outcome = Outcome.FAILED
+        await here.tap()
+        here.doors.outcome = Outcome.UNLOCKED
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+
+
+async def test_whoever_passed_is_counted_once_and_their_place_goes_with_them() -> None:
+    two = replace(VAULT, maximum=2)
+    async with gate(door=VAULT_DOOR, where=two) as here:
+        await here.tap()
+        inwards = Passage(WANG.id, GATE_IN.id, 1, Direction.IN)
+        here.memory.passed(GATE.id, inwards, here.clock.now())
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+        here.memory.passed(GATE.id, replace(inwards, person_id=LI.id), here.clock.now())
+        for who in (WANG.id, LI.id):
+            out = Passage(who, GATE_IN.id, 1, Direction.OUT)
+            here.memory.passed(GATE.id, out, here.clock.now())
+        granted = await here.tap()
+        seen = next(line.facts for line in granted.trace if line.rule == "occupancy")
+        assert dict(seen)["inside"] == "0"
+
+
+async def test_at_a_door_for_two_both_take_a_place() -> None:
+    pair, two = replace(VAULT_DOOR, two_person_s=20), replace(VAULT, maximum=2)
+    async with gate(door=pair, where=two) as here:
+        await here.tap()
+        assert isinstance(await here.tap(LI_CARD), AccessGranted)
+        await here.tap()
+        third = await here.tap(LI_CARD)
+        assert isinstance(third, AccessGranted)  # the same two, counted once
+        here.people.answer = replace(snapshot(), person=replace(WANG, id=PersonId("p-19")))
+        other = await here.tap()
+        assert isinstance(other, AccessDenied)
+        assert other.reason is Reason.AREA_FULL
 
 
 # ---------------------------------------------------------------------- what the reader shows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gatewayd.domain.company import Company, admitted, waits
+from gatewayd.domain.company import Company, Pass, admitted, waits
 from gatewayd.domain.model import NS_PER_S, Companion, Direction, PersonId
 from tests.domain.world import GATE, WANG
 
@@ -14,7 +14,7 @@ GUARD = replace(WANG, id=PersonId("p-1"), may_escort=True)
 
 def test_at_first_nobody_came() -> None:
     assert Company().companion(IN, 5) is None
-    assert Company().waiting(IN, 5) is None
+    assert Company().waiting(IN, 5, {}) is None
 
 
 def test_an_escort_is_remembered_with_the_time_since() -> None:
@@ -30,16 +30,16 @@ def test_the_escorted_do_not_take_the_escorts_place() -> None:
 
 def test_the_first_of_two_waits_until_the_second_is_admitted() -> None:
     company = waits(Company(), IN, WANG, 0)
-    assert company.waiting(IN, NS_PER_S) == Companion(WANG.id, 1.0)
-    assert company.waiting(OUT, NS_PER_S) is None
+    assert company.waiting(IN, NS_PER_S, {}) == Companion(WANG.id, 1.0)
+    assert company.waiting(OUT, NS_PER_S, {}) is None
     pair = admitted(company, IN, GUARD, NS_PER_S)
-    assert pair.waiting(IN, NS_PER_S) is None
-    assert company.waiting(IN, NS_PER_S) is not None, "the company before is as it was"
+    assert pair.waiting(IN, NS_PER_S, {}) is None
+    assert company.waiting(IN, NS_PER_S, {}) is not None, "the company before is as it was"
 
 
 def test_whoever_comes_next_waits_instead() -> None:
     company = waits(waits(Company(), IN, WANG, 0), IN, GUARD, NS_PER_S)
-    assert company.waiting(IN, NS_PER_S) == Companion(GUARD.id, 0.0, may_escort=True)
+    assert company.waiting(IN, NS_PER_S, {}) == Companion(GUARD.id, 0.0, may_escort=True)
 
 
 def test_an_escort_who_waited_first_escorts_once_both_are_admitted() -> None:
@@ -47,3 +47,17 @@ def test_an_escort_who_waited_first_escorts_once_both_are_admitted() -> None:
     assert company.companion(IN, 4 * NS_PER_S) == Companion(GUARD.id, 1.0, may_escort=True)
     nobody = admitted(waits(Company(), IN, WANG, 0), IN, WANG, 3 * NS_PER_S)
     assert nobody.companion(IN, 4 * NS_PER_S) is None
+
+
+def test_a_pass_that_was_used_up_meanwhile_leads_nobody_in() -> None:
+    company = waits(Company(), IN, WANG, 0, Pass("d1", 2))
+    assert company.waiting(IN, 0, {"d1": 1}) == Companion(WANG.id, 0.0)
+    assert company.waiting(IN, 0, {"d1": 2}) is None
+
+
+def test_the_pass_of_whoever_waits_there_is_known_for_as_long_as_they_wait() -> None:
+    company = waits(Company(), IN, WANG, 0, Pass("d1", 1))
+    found = [company.pass_of(*of) for of in ((IN, WANG.id), (OUT, WANG.id), (IN, GUARD.id))]
+    assert found == ["d1", "", ""]
+    assert admitted(company, IN, GUARD, 0).pass_of(IN, WANG.id) == ""
+    assert waits(Company(), IN, WANG, 0).pass_of(IN, WANG.id) == ""

@@ -26,7 +26,7 @@ from gatewayd.domain.keypad import (
     step,
     tried,
 )
-from gatewayd.domain.model import NS_PER_S, card
+from gatewayd.domain.model import NS_PER_S, PersonId, card
 from tests.domain.world import CARD
 
 CARD_THEN_PIN = Layout()
@@ -260,10 +260,17 @@ def test_what_was_typed_is_in_no_repr() -> None:
 # ------------------------------------------------------------------------------------ wrong tries
 
 
+WANG, LI = PersonId("p-17"), PersonId("p-18")
+
+
+def after(tries: Tries, who: PersonId | None, *, right: bool, at_s: int = 0) -> tuple[Tries, bool]:
+    return tried(tries, who, right=right, now_ns=at_s * NS_PER_S, limit=5, pause_s=60)
+
+
 def test_five_wrong_ones_in_a_row_lock_the_reader_and_alarm_once() -> None:
     tries, alarms = Tries(), []
     for second in range(7):
-        tries, alarm = tried(tries, right=False, now_ns=second * NS_PER_S, limit=5, pause_s=60)
+        tries, alarm = after(tries, None, right=False, at_s=second)
         alarms.append(alarm)
     assert alarms == [False, False, False, False, True, False, False]
     assert locked_out(tries, 63 * NS_PER_S)
@@ -271,17 +278,20 @@ def test_five_wrong_ones_in_a_row_lock_the_reader_and_alarm_once() -> None:
 
 
 def test_a_right_one_ends_the_row_but_not_the_pause() -> None:
-    tries = Tries(wrong=4)
-    tries, _ = tried(tries, right=True, now_ns=0, limit=5, pause_s=60)
-    assert tries == Tries()
-    locked = Tries(0, 60 * NS_PER_S)
-    assert tried(locked, right=True, now_ns=0, limit=5, pause_s=60) == (locked, False)
+    assert after(Tries((WANG,) * 4), WANG, right=True) == (Tries(), False)
+    locked = Tries((), 60 * NS_PER_S)
+    assert after(locked, WANG, right=True) == (locked, False)
+
+
+def test_a_right_one_takes_back_no_wrong_ones_of_others_nor_unknown_codes() -> None:
+    tries, _ = after(Tries((WANG, LI, None, WANG)), WANG, right=True)
+    assert tries == Tries((LI, None))
 
 
 def test_after_the_pause_the_count_begins_anew_and_the_next_row_alarms_again() -> None:
-    tries, _ = tried(Tries(wrong=4), right=False, now_ns=0, limit=5, pause_s=60)
+    tries, _ = after(Tries((WANG,) * 4), WANG, right=False)
     for expected in (False, False, False, False, True):
-        tries, alarm = tried(tries, right=False, now_ns=60 * NS_PER_S, limit=5, pause_s=60)
+        tries, alarm = after(tries, WANG, right=False, at_s=60)
         assert alarm is expected
     assert locked_out(tries, 119 * NS_PER_S)
     assert not locked_out(Tries(), 0)

@@ -311,3 +311,16 @@ def test_a_part_of_the_box_may_be_the_subject(site: SiteFile) -> None:
     changed = FORCED.replace("alarm = ", 'about = "journal"\nalarm = ')
     site.append(changed)
     assert site.problems() == []
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        '{ do = "unlock", door = "main-gate" }',
+        '{ do = "mode", door = "main-gate", mode = "Unlocked" }',
+    ],
+)
+def test_no_linkage_opens_a_door_for_whoever_was_denied(site: SiteFile, action: str) -> None:
+    site.append(f'[[linkage]]\nid = "kind"\nwhen = "access.denied"\nthen = [{action}]\n')
+    [problem] = site.problems()
+    assert "linkage.kind.then[1].do: would open a door for whoever was denied" in problem
