@@ -27,6 +27,7 @@ from gatewayd.recorder import Recorder
 log = logging.getLogger(__name__)
 
 END_ROUNDS = 3  # at the end, for a board whose line is too slow for all its doors in one drive time
+MAX_AHEAD = 8  # modes taken in a row before other inputs; then one of those has its turn
 MAX_INBOX = 256  # inputs of one door waiting for its task; a bouncing contact fills it first
 DRIVE_TIMEOUT_S = 2.0  # GB 50396: card read to actuator within 2 s, or it counts as failed
 
@@ -76,9 +77,10 @@ def lock_of(wiring: DoorWiring, clock: Clock) -> Lock:
 
 @dataclass(slots=True)
 class _Letter:
-    """An input for the door's task, and who waits for what came of it."""
+    """An input for the door's task, and who waits for what came of it. Without an input it only
+    wakes the task."""
 
-    input: rules.DoorInput
+    input: rules.DoorInput | None
     answer: asyncio.Future[Outcome] | None = None
 
 
@@ -124,6 +126,9 @@ class DoorTask:
         self.tell_step: Callable[[], None] = lambda: None
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(MAX_INBOX)
         self._beyond_cap: dict[object, rules.DoorInput] = {}
+        self._ahead: deque[_Letter] = deque()  # modes: they wait for no other input
+        self._ahead_in_a_row = 0
+        self._modes_in_inbox = 0
 
     @property
     def status(self) -> DoorStatus:
@@ -158,10 +163,25 @@ class DoorTask:
         self._beyond_cap[kind] = event  # behind the others: their order is kept
 
     async def order(self, event: rules.DoorInput) -> Outcome:
-        """Hand over an order and wait for what came of it."""
+        """Hand over an order and wait for what came of it. A mode, a fire's or a lockdown among
+        them, goes before what waits: a button that is pressed 200 times must not delay it."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self._inbox.put(_Letter(event, answer))
+        letter = _Letter(event, answer)
+        if isinstance(event, rules.ModeOrdered) and self._may_overtake(event.mode):
+            self._ahead.append(letter)
+            if self._inbox.empty():
+                self._inbox.put_nowait(_Letter(None))
+        else:
+            await self._inbox.put(letter)
+            self._modes_in_inbox += isinstance(event, rules.ModeOrdered)
         return await answer
+
+    def _may_overtake(self, mode: DoorMode) -> bool:
+        """Not a mode that may lower an arm: what the loop said must be heard before it. And where
+        such a one waits, no other mode overtakes it: the last order must be the last one said."""
+        if self.door.barrier is None:
+            return True
+        return mode in rules.FREE_MODES and not self._modes_in_inbox
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -171,7 +191,7 @@ class DoorTask:
     async def _take_letters(self) -> None:
         while True:
             letter = await self._next_letter()
-            if letter.answer is not None and letter.answer.cancelled():
+            if letter.input is None or (letter.answer is not None and letter.answer.cancelled()):
                 continue  # whoever gave the order has given up: it must not come true later
             outcome = await self._take(letter.input)
             if letter.answer is not None and not letter.answer.done():
@@ -196,12 +216,12 @@ class DoorTask:
             kind = next(iter(self._beyond_cap))
             self._inbox.put_nowait(_Letter(self._beyond_cap.pop(kind)))
         deadline_ns = self._rules.next_deadline_ns(self.state)
-        if deadline_ns is None or not self._inbox.empty():
+        if deadline_ns is None or self._ahead or not self._inbox.empty():
             # What a barrier's loop says comes before the end of its time.
             due = deadline_ns is not None and deadline_ns <= self._clock.monotonic_ns()
             if due and self.door.barrier is None:
                 return _Letter(rules.TimePassed())
-            return await self._inbox.get()
+            return self._one_ahead() or self._opened(await self._inbox.get())
         async with asyncio.TaskGroup() as group:
             letter = group.create_task(self._inbox.get(), name=f"door {self.door.id} inbox")
             alarm_clock = group.create_task(
@@ -210,7 +230,20 @@ class DoorTask:
             await asyncio.wait((letter, alarm_clock), return_when=asyncio.FIRST_COMPLETED)
             letter.cancel()
             alarm_clock.cancel()
-        return _Letter(rules.TimePassed()) if letter.cancelled() else letter.result()
+        return _Letter(rules.TimePassed()) if letter.cancelled() else self._opened(letter.result())
+
+    def _one_ahead(self) -> _Letter | None:
+        """The next mode; None where there is none, or another input must have its turn."""
+        if not self._ahead or (self._ahead_in_a_row >= MAX_AHEAD and not self._inbox.empty()):
+            return None
+        self._ahead_in_a_row += 1
+        return self._ahead.popleft()
+
+    def _opened(self, letter: _Letter) -> _Letter:
+        self._ahead_in_a_row = 0
+        if isinstance(letter.input, rules.ModeOrdered):
+            self._modes_in_inbox -= 1
+        return letter
 
     async def _take(self, event: rules.DoorInput) -> Outcome:
         """One step and its effects; a failed drive is an input of its own, taken at once."""

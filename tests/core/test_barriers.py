@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import pytest
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.devices import DeviceDesk
-from gatewayd.domain.door import ModeOrdered
+from gatewayd.domain.door import ExitPressed, ModeOrdered
 from gatewayd.domain.events import AlarmRaised, Cause, CauseKind, DoorUnlocked, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
@@ -119,6 +120,32 @@ async def test_one_relay_holds_the_arm_up_over_a_vehicle_in_a_lockdown() -> None
         assert lane.board.relays == {UP: True}
         await lane.tell(loop=False)
         assert lane.board.relays == {UP: False}
+
+
+async def test_what_the_loop_says_comes_before_a_lockdown_and_both_before_what_raises_the_arm() -> (
+    None
+):
+    async with gate() as lane:
+        await lane.doors.unlock(LANE.id, GUARD)
+        await lane.arm_goes_up()
+        lane.board.orders.clear()
+        lane.sink(InputChanged(PRESENCE, True, lane.clock.now()))  # in hand
+        lane.sink(InputChanged(LOOP, True, lane.clock.now()))
+        async with asyncio.TaskGroup() as group:
+            for mode in (DoorMode.LOCKED_DOWN, DoorMode.LOCKED_OPEN):
+                group.create_task(lane.task.order(ModeOrdered(mode, GUARD)))
+        assert (DOWN, True) not in lane.board.orders
+        assert lane.task.state.mode is DoorMode.LOCKED_OPEN
+
+
+async def test_a_fire_at_a_barrier_waits_for_no_other_input() -> None:
+    async with gate() as lane:
+        modes: list[DoorMode] = []
+        lane.task.tell_step = lambda: modes.append(lane.task.state.mode)
+        for _ in range(100):
+            lane.task.post(ExitPressed())
+        await lane.task.order(ModeOrdered(DoorMode.LOCKED_OPEN, GUARD))
+        assert modes.index(DoorMode.LOCKED_OPEN) <= 2
 
 
 async def test_what_the_loop_says_comes_before_the_end_of_the_arms_time() -> None:

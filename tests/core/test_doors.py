@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -33,7 +34,7 @@ from gatewayd.domain.events import (
 )
 from gatewayd.domain.model import NS_PER_S, AlarmKind, Direction, DoorId, DoorMode, Passage, Stamp
 from gatewayd.domain.ports import DeviceError
-from gatewayd.doors import DRIVE_TIMEOUT_S, MAX_INBOX, DoorTask, DoorTasks, DoorWiring
+from gatewayd.doors import DRIVE_TIMEOUT_S, MAX_AHEAD, MAX_INBOX, DoorTask, DoorTasks, DoorWiring
 from gatewayd.recorder import Recorder
 from tests.clock import ManualClock
 from tests.domain.world import GATE, GATE_IN, WANG
@@ -223,6 +224,52 @@ async def test_beyond_what_the_inbox_holds_the_last_of_each_kind_is_heard(
     gate.task.post(ContactChanged(False))
     await gate.clock.advance(0)
     assert gate.task.state.open is False
+
+
+def watched(gate: Gate) -> list[tuple[DoorMode, bool | None]]:
+    """The door's mode and whether it is open, after each of its steps to come."""
+    steps: list[tuple[DoorMode, bool | None]] = []
+    gate.task.tell_step = lambda: steps.append((gate.task.state.mode, gate.task.state.open))
+    return steps
+
+
+@pytest.mark.parametrize("mode", [DoorMode.LOCKED_DOWN, DoorMode.LOCKED_OPEN])
+async def test_a_lockdown_or_a_fire_waits_for_no_queue_of_exit_presses(
+    gate: Gate, mode: DoorMode
+) -> None:
+    steps = watched(gate)
+    for _ in range(200):
+        gate.task.post(ExitPressed())
+    assert await gate.task.order(ModeOrdered(mode, GUARD)) is Outcome.UNLOCKED
+    assert [one for one, _ in steps].index(mode) <= 2  # behind the press in hand, and its drive
+    await gate.clock.advance(0)
+    assert len(steps) > 200  # and each press was heard
+
+
+async def test_a_mode_is_taken_while_the_door_waits_for_a_deadline_or_for_nothing(
+    gate: Gate,
+) -> None:
+    assert await gate.task.order(ModeOrdered(DoorMode.BLOCKED, GUARD)) is Outcome.UNLOCKED
+    assert await gate.task.order(ModeOrdered(DoorMode.LOCKED, GUARD)) is Outcome.UNLOCKED
+    await gate.doors.unlock(GATE.id, GUARD)
+    assert gate.task.unsettled
+    assert await gate.task.order(ModeOrdered(DoorMode.LOCKED_DOWN, GUARD)) is Outcome.UNLOCKED
+
+
+async def test_modes_are_taken_in_their_order_and_other_inputs_have_their_turn(gate: Gate) -> None:
+    async def opens() -> None:
+        gate.task.post(ContactChanged(True))
+
+    steps = watched(gate)
+    modes = [DoorMode.BLOCKED, DoorMode.LOCKED] * 20
+    async with asyncio.TaskGroup() as group:
+        for mode in modes:
+            group.create_task(gate.task.order(ModeOrdered(mode, GUARD)))
+        group.create_task(opens())
+    taken = [mode for mode, _ in itertools.groupby(steps, key=lambda step: step[0])]
+    assert taken == modes
+    before = steps[: [is_open for _, is_open in steps].index(True)]
+    assert len(list(itertools.groupby(before, key=lambda step: step[0]))) == MAX_AHEAD
 
 
 async def test_an_order_beats_the_deadline_it_extends(gate: Gate) -> None:
