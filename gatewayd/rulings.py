@@ -7,16 +7,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from gatewayd.domain import policy
 from gatewayd.domain.credential_rules import PIN_MISSING
 from gatewayd.domain.events import AccessDenied, AccessGranted, CredentialRef
-from gatewayd.domain.explain import explained
+from gatewayd.domain.explain import explained, worth_naming
 from gatewayd.domain.keypad import Needs
 from gatewayd.domain.model import (
     NS_PER_S,
+    AccessLevel,
     AccessPoint,
     AccessPointId,
     AccessRequest,
@@ -25,6 +26,7 @@ from gatewayd.domain.model import (
     Door,
     DoorId,
     Grant,
+    LevelId,
     PersonId,
     Reason,
     Snapshot,
@@ -104,10 +106,32 @@ class Rulings:
         self._doors = doors
         self._memory = memory
         self._clock = clock
+        self._named_of: Mapping[LevelId, AccessLevel] = {}
+        self._named: dict[DoorId, tuple[AccessLevel, ...]] = {}
 
     def rule(self, tap: Tap) -> Ruling:
-        """The decision on the tap; a list that can't be read denies and says so. Counts a wrong
-        PIN, so ask once a tap."""
+        """The decision on the tap, a denial with its remedies; a list that can't be read denies and
+        says so. Counts a wrong PIN, so ask once a tap."""
+        ruling = self._decided(tap)
+        decision = ruling.decision
+        if isinstance(decision, Grant) or ruling.snapshot is _NO_LIST:
+            return ruling
+        with suppress(WhitelistReadError):  # then without its remedies
+            levels = self._worth_naming(ruling.request.door.id)
+            after = explained(decision, ruling.request, ruling.snapshot, ruling.now, levels)
+            return replace(ruling, decision=after)
+        return ruling
+
+    def _worth_naming(self, door_id: DoorId) -> tuple[AccessLevel, ...]:
+        """The list's levels that a remedy may name there: sorted once a list."""
+        levels = self._whitelist.levels()
+        if levels is not self._named_of:
+            self._named_of, self._named = levels, {}
+        if door_id not in self._named:
+            self._named[door_id] = worth_naming(levels.values(), door_id)
+        return self._named[door_id]
+
+    def _decided(self, tap: Tap) -> Ruling:
         point = self.site.access_points[tap.access_point_id]
         door, now = self.site.doors[point.door_id], Moment(tap.stamp, self.site.zone)
         try:
@@ -121,9 +145,6 @@ class Rulings:
         request = AccessRequest(tap.credential, point, door, status.mode, situation)
         decision = self._in_time(policy.decide(request, snapshot, now), tap.stamp)
         if isinstance(decision, Deny):
-            with suppress(WhitelistReadError):  # then without its remedies
-                levels = self._whitelist.levels().values()
-                decision = explained(decision, request, snapshot, now, levels)
             return Ruling(decision, request, snapshot, now)
         first = policy.first_of_two(request, snapshot, now)
         companion_used = self._memory.pass_of_first(point, first)
@@ -132,7 +153,7 @@ class Rulings:
     def needs(self, access_point_id: AccessPointId, shown: Presented) -> Needs:
         """Whether the card should wait for a PIN: only where all that is asked before it is met,
         so that nobody types a PIN for a card that will not open anyway."""
-        decision = self.rule(Tap(access_point_id, shown.credential, shown.stamp)).decision
+        decision = self._decided(Tap(access_point_id, shown.credential, shown.stamp)).decision
         waits = isinstance(decision, Deny) and decision.trace[-1] == PIN_MISSING.line()
         return Needs.PIN if waits else Needs.NOTHING
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 from gatewayd.domain.model import (
     DAY_S,
@@ -20,6 +23,7 @@ from gatewayd.domain.model import (
     CredentialRecord,
     CredentialStatus,
     Deny,
+    DoorId,
     DoorMode,
     Grant,
     Interval,
@@ -32,14 +36,20 @@ from gatewayd.domain.model import (
     Schedule,
     ScheduleId,
     Snapshot,
+    Stamp,
     Whereabouts,
 )
 from gatewayd.domain.place_rules import people_coming
 from gatewayd.domain.policy import decide
-from gatewayd.domain.schedule import Moment, is_open, next_change
+from gatewayd.domain.schedule import HORIZON_DAYS, Calendars, Moment, is_open, next_change
 from gatewayd.domain.verdict import case_of, first_open
 
-HORIZON_S = 400 * DAY_S  # nobody is told to come again later than that
+HORIZON_S = HORIZON_DAYS * DAY_S  # nobody is told to come again later than that
+# Of the levels with the door, one for each schedule, and of so many schedules: the gate waits while
+# a denial is explained. With more, one that would do may go unnamed.
+MAX_SCHEDULES = 16
+NEAR_DAYS = 2  # at least 1; what opens later is looked up once a day
+KEPT_OPENINGS = 1_024
 # Every change that is ever named, with the blanks of its text.
 CHANGES: Mapping[str, tuple[str, ...]] = {
     "add_credential": ("kind",),
@@ -71,6 +81,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
 }
 _NOBODY = PersonId("")
 _ALWAYS = Schedule(ScheduleId(""), "", ((Interval(0, DAY_S),),) * 7)
+_Thing = TypeVar("_Thing")
 _Known = TypeVar("_Known", Whereabouts, Companion)
 
 
@@ -104,11 +115,20 @@ def remedies(
     """The smallest change that makes `decide` grant: all of these together, one for each rule that
     fails; none for a grant.
 
-    `levels` are all of the list's, to name one that would do; their schedules are in the snapshot.
+    `levels` are all of the list's, or what `worth_naming` made of them, to name one that would do;
+    their schedules are in the snapshot.
     """
-    here = [level for level in levels if request.door.id in level.door_ids]
-    narrow_first = sorted(here, key=lambda level: (len(level.door_ids), level.id))
-    return _mended(_Asked(request, snapshot, now, tuple(narrow_first)))
+    return _mended(_Asked(request, snapshot, now, worth_naming(levels, request.door.id)))
+
+
+def worth_naming(levels: Iterable[AccessLevel], door_id: DoorId) -> tuple[AccessLevel, ...]:
+    """The levels that a remedy may name at the door, the narrowest first: the narrowest of each
+    schedule, and at most MAX_SCHEDULES of them."""
+    here = (level for level in levels if door_id in level.door_ids)
+    narrowest: dict[ScheduleId, AccessLevel] = {}
+    for level in sorted(here, key=lambda level: (len(level.door_ids), level.id)):
+        narrowest.setdefault(level.schedule_id, level)
+    return tuple(narrowest.values())[:MAX_SCHEDULES]
 
 
 def _mended(asked: _Asked) -> tuple[Remedy, ...]:
@@ -296,9 +316,10 @@ def _open_level(asked: _Asked) -> AccessLevel | None:
 
 def _openings(asked: _Asked, levels: Iterable[AccessLevel]) -> dict[ScheduleId, int]:
     """From when on each of their schedules is open by the wall's time, looked up once for all
-    levels that share it. One that does not open within the horizon is left out."""
+    levels that share it. One that does not open within the horizon is left out; so are those past
+    MAX_SCHEDULES."""
     found = {}
-    for schedule_id in {level.schedule_id for level in levels}:
+    for schedule_id in islice(dict.fromkeys(lv.schedule_id for lv in levels), MAX_SCHEDULES):
         schedule = asked.snapshot.schedules.get(schedule_id)
         opens_s = None if schedule is None else _opens_s(asked, schedule)
         if opens_s is not None:
@@ -309,7 +330,50 @@ def _openings(asked: _Asked, levels: Iterable[AccessLevel]) -> dict[ScheduleId, 
 def _opens_s(asked: _Asked, schedule: Schedule) -> int | None:
     if is_open(schedule, asked.snapshot.calendars, asked.now.local):
         return asked.now.wall_s
-    return next_change(schedule, asked.snapshot.calendars, asked.now)
+    calendars, now_s = asked.snapshot.calendars, asked.now.wall_s
+    soon_s = next_change(schedule, calendars, asked.now, NEAR_DAYS)
+    if soon_s is not None:
+        return soon_s
+    # It is closed for the whole day to come, so that asking from the end of this UTC day on, which
+    # is the same question all day long, leaves nothing out.
+    later_s = _opens_after(
+        _Same(schedule), _Same(calendars), asked.now.zone, (now_s // DAY_S + 1) * DAY_S
+    )
+    return later_s if later_s is not None and later_s - now_s <= HORIZON_S else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same(Generic[_Thing]):
+    """Equal to what wraps the very same object: a list's schedules are made once a revision, and
+    comparing them whole costs as much as a day's look-up."""
+
+    thing: _Thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.thing is other.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+
+@lru_cache(KEPT_OPENINGS)
+def _opens_after(
+    schedule: _Same[Schedule], calendars: _Same[Calendars], zone: tzinfo, after_s: int
+) -> int | None:
+    """A schedule that is closed then: when it opens next. A scan of 400 days costs two ms."""
+    if _is_over(schedule.thing, calendars.thing, after_s):
+        return None
+    moment = Moment(Stamp("", 0, after_s * 1000, True), zone)
+    return next_change(schedule.thing, calendars.thing, moment)
+
+
+def _is_over(schedule: Schedule, calendars: Calendars, after_s: int) -> bool:
+    """Whether all of its hours are on dates of calendars, and these are past, some days ago."""
+    if any(schedule.week):
+        return False
+    days = (calendars.get(each.calendar) for each in schedule.special_days if each.intervals)
+    first = (datetime.fromtimestamp(after_s, UTC).date() - timedelta(days=3)).isoformat()
+    return all(date < first for each in days if each is not None for date in each.dates)
 
 
 def _hold(asked: _Asked, level: AccessLevel) -> Mend:

@@ -117,6 +117,8 @@ def under_duress(request: AccessRequest, snapshot: Snapshot) -> bool:
 
 def first_of_two(request: AccessRequest, snapshot: Snapshot, now: Moment) -> PersonId | None:
     """Who goes through as well on a grant of the same arguments, at a door for two."""
+    if request.door.two_person_s <= 0:
+        return None
     return waiting_first(case_of(request, snapshot, now))
 
 

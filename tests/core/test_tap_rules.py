@@ -62,7 +62,10 @@ class TwoCardList(OneCardList):
 
     more_levels: Mapping[LevelId, AccessLevel] = {}
 
+    asked_for_levels = 0
+
     def levels(self) -> Mapping[LevelId, AccessLevel]:
+        self.asked_for_levels += 1
         return {**super().levels(), **self.more_levels}
 
     def snapshot(self, credential: Credential) -> Snapshot:
@@ -487,3 +490,11 @@ async def test_alarms_of_before_a_restart_go_once_they_are_over() -> None:
         await here.tap()
         assert (AlarmKind.JOURNAL_LATE, GATE.id, False) in here.signals.signals
         assert (AlarmKind.READER_FLOODED, GATE_IN.id, False) in here.signals.signals
+
+
+async def test_whether_a_card_waits_for_its_pin_is_told_without_explaining_anything() -> None:
+    async with gate(WITH_PIN, point=KEYPAD) as here:
+        here.path.present(KEYPAD.id, Presented(CARD, here.clock.now()))
+        assert here.people.asked_for_levels == 0
+        await typed(here, "0000#", None)
+        assert here.people.asked_for_levels == 1  # for the denial itself

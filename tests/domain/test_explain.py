@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from itertools import combinations
 from random import Random
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatewayd.domain import explain
 from gatewayd.domain.explain import CHANGES, MENDS, explained, remedies
 from gatewayd.domain.model import (
     AccessLevel,
@@ -21,16 +23,22 @@ from gatewayd.domain.model import (
     DoorId,
     DoorMode,
     Grant,
+    HolidayCalendar,
+    Interval,
     LevelId,
     Person,
     PersonId,
     PinCheck,
     Remedy,
+    Schedule,
+    ScheduleId,
     Snapshot,
+    SpecialDays,
     Verification,
     Whereabouts,
 )
 from gatewayd.domain.policy import RULES, decide
+from gatewayd.domain.schedule import Calendars, Moment, is_open, next_change
 from tests.domain.anything import EVENINGS, NEVER, SCHEDULES, Asked, any_asked
 from tests.domain.situations import GARAGE, YARD, ask, of_wang, other, where
 from tests.domain.world import (
@@ -40,6 +48,7 @@ from tests.domain.world import (
     GATE_IN,
     NOON,
     RESIDENTS,
+    WORKDAYS,
     moment,
     record,
     snapshot,
@@ -358,3 +367,76 @@ def test_it_stays_so_over_many_questions_and_every_change_is_named() -> None:
         found = prove(any_asked(rng))
         named |= {remedy.change: tuple(name for name, _ in remedy.facts) for remedy in found}
     assert named == CHANGES
+
+
+# ------------------------------------------------------------------------- what it may cost
+
+
+def many(count: int, schedule: Schedule) -> tuple[tuple[AccessLevel, ...], Snapshot]:
+    """A list with so many levels at the gate, each with a schedule like this of its own."""
+    schedules = {
+        ScheduleId(f"s{n}"): replace(schedule, id=ScheduleId(f"s{n}")) for n in range(count)
+    }
+    levels = tuple(
+        AccessLevel(LevelId(f"l{n}"), "", frozenset({GATE.id}), each)
+        for n, each in enumerate(schedules)
+    )
+    return levels, replace(snapshot(), levels=(), schedules=schedules)
+
+
+def test_no_denial_looks_at_more_schedules_than_it_may_nor_far_ahead_twice_a_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_for: list[int] = []
+
+    def noted(schedule: Schedule, calendars: Calendars, at: Moment, days: int = 400) -> int | None:
+        asked_for.append(days)
+        return next_change(schedule, calendars, at, days)
+
+    monkeypatch.setattr(explain, "next_change", noted)
+    closed = SpecialDays("all", ())
+    dates = frozenset((date(2026, 1, 1) + timedelta(n)).isoformat() for n in range(800))
+    levels, held = many(200, replace(WORKDAYS, special_days=(closed,)))
+    held = replace(held, calendars={"all": HolidayCalendar("all", "", dates)})
+    for at in (NOON, moment("2026-11-18 12:30:00"), moment("2026-11-18 13:30:00")):
+        assert codes(remedies(ask(), held, at, levels)) == ["new_level"]
+    far = [days for days in asked_for if days > explain.NEAR_DAYS]
+    assert len(far) == explain.MAX_SCHEDULES
+    assert len(asked_for) == 4 * explain.MAX_SCHEDULES
+
+
+def test_hours_that_are_past_are_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def near(schedule: Schedule, calendars: Calendars, at: Moment, days: int = 400) -> int | None:
+        assert days == explain.NEAR_DAYS
+        return next_change(schedule, calendars, at, days)
+
+    monkeypatch.setattr(explain, "next_change", near)
+    past = Schedule(ScheduleId("fair"), "", ((),) * 7, WORKDAYS.special_days)  # in October
+    levels, held = many(20, past)
+    assert codes(remedies(ask(), held, NOON, levels)) == ["new_level"]
+
+
+@pytest.mark.parametrize("days", [-1, 0, 1, 2, 3, 30, 399, 400, 401])
+def test_what_opens_later_is_found_to_the_second_and_up_to_the_horizon(days: int) -> None:
+    opens = date(2026, 11, 18) + timedelta(days)
+    fair = Schedule(ScheduleId("fair"), "", ((),) * 7, (SpecialDays("d", (Interval(5, 9),)),))
+    held = replace(
+        snapshot(CLEANERS),
+        schedules={CLEANERS.schedule_id: fair},
+        calendars={"d": HolidayCalendar("d", "", frozenset({opens.isoformat()}))},
+    )
+    for clock in ("00:00:00", "00:00:07", "07:59:59", "08:00:00", "12:00:00", "23:59:59"):
+        at = moment(f"2026-11-18 {clock}")
+        if is_open(fair, held.calendars, at.local):
+            continue
+        [remedy] = remedies(ask(), held, at)
+        expected = next_change(fair, held.calendars, at)
+        named = dict(remedy.facts).get("after_s")
+        assert named == (None if expected is None else str(expected))
+
+
+def test_of_levels_that_share_a_schedule_the_narrowest_is_looked_at() -> None:
+    wide = replace(RESIDENTS, id=LevelId("wide"), door_ids=RESIDENTS.door_ids | {DoorId("b7")})
+    elsewhere = replace(RESIDENTS, id=LevelId("elsewhere"), door_ids=frozenset({DoorId("b8")}))
+    levels = [wide, elsewhere, RESIDENTS, CLEANERS]
+    assert explain.worth_naming(levels, GATE.id) == (CLEANERS, RESIDENTS)

@@ -174,7 +174,9 @@ class Compound:
         await self.recorder.flushed()
 
     async def later(self, seconds: float) -> None:
+        """What doors tell meanwhile is journaled before anything that comes then."""
         await self.clock.advance(seconds)
+        await self.kept()
 
 
 @asynccontextmanager
