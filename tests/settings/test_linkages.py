@@ -38,8 +38,14 @@ then = [
   { do = "notice", text = "look at {about}" },
   { do = "picture", camera = "gate-cam" },
   { do = "mode", door = "main-gate", mode = "Blocked", for_s = 600.5 },
-  { do = "unlock", door = "main-gate" },
+  { do = "mode", door = "main-gate", mode = "Locked" },
 ]
+"""
+MORNING = """
+[[linkage]]
+id = "morning"
+when = "system.started"
+then = [{ do = "unlock", door = "main-gate" }]
 """
 FORCED = """
 [[linkage]]
@@ -52,8 +58,8 @@ FIRST = SITE.count("\n") + 2  # the line of the first [[linkage]] that is append
 
 
 def test_a_linkage_becomes_what_the_rules_see(site: SiteFile) -> None:
-    site.append(NIGHT + FORCED)
-    night, forced = (domain_linkage(one) for one in site.load().settings.linkage)
+    site.append(NIGHT + FORCED + MORNING)
+    night, forced, morning = (domain_linkage(one) for one in site.load().settings.linkage)
     gate = DoorId("main-gate")
     assert night == Linkage(
         "night",
@@ -63,13 +69,14 @@ def test_a_linkage_becomes_what_the_rules_see(site: SiteFile) -> None:
             TellGuard("look at {about}"),
             TakePicture(CameraId("gate-cam")),
             OrderMode(gate, DoorMode.BLOCKED, 600.5),
-            UnlockDoor(gate),
+            OrderMode(gate, DoorMode.LOCKED),
         ),
         about="main-gate-in",
         reason=Reason.CREDENTIAL_UNKNOWN,
         schedule_id=ScheduleId("nights"),
         if_mode=(gate, DoorMode.LOCKED),
     )
+    assert morning.then == (UnlockDoor(gate),)
     assert (forced.alarm, forced.about) == (AlarmKind.DOOR_FORCED, None)
     assert site.load().settings.alarms.escalate_min == 3.0
 
@@ -171,8 +178,8 @@ def test_a_linkage_becomes_what_the_rules_see(site: SiteFile) -> None:
             "(remove for_s, or use mode = 'Blocked')",
         ),
         (
-            'door = "main-gate" },\n]',
-            'door = "gate" },\n]',
+            'door = "main-gate", mode = "Locked" },',
+            'door = "gate", mode = "Locked" },',
             "12: linkage.night.then[5].door: there is no [[door]] with the id 'gate' "
             "(did you mean 'main-gate'? [[door]] ids: 'main-gate')",
         ),

@@ -108,7 +108,9 @@ class Gate:
         await self.reader.wait_secure()
         await until_kind(self.folder, "device.online")
         await self.reader.wait_until(lambda: self.reader.lights[0].permanent.colour == "red")
-        opening_and_states = 8  # ID, CAP, CHLNG, SCRYPT, LSTAT, ISTAT, and polls between them
+        # ID, CAP, CHLNG, SCRYPT, OUT, OSTAT, LSTAT and ISTAT, polls between them: then it is known
+        # how the contact stood before anybody came.
+        opening_and_states = 20
         await self.board.wait_until(lambda: self.board.link.commands > opening_and_states)
 
 
