@@ -38,7 +38,7 @@ then = [
   { do = "notice", text = "look at {about}" },
   { do = "picture", camera = "gate-cam" },
   { do = "mode", door = "main-gate", mode = "Blocked", for_s = 600.5 },
-  { do = "mode", door = "main-gate", mode = "Locked" },
+  { do = "mode", door = "main-gate", mode = "LockedDown" },
 ]
 """
 MORNING = """
@@ -69,7 +69,7 @@ def test_a_linkage_becomes_what_the_rules_see(site: SiteFile) -> None:
             TellGuard("look at {about}"),
             TakePicture(CameraId("gate-cam")),
             OrderMode(gate, DoorMode.BLOCKED, 600.5),
-            OrderMode(gate, DoorMode.LOCKED),
+            OrderMode(gate, DoorMode.LOCKED_DOWN),
         ),
         about="main-gate-in",
         reason=Reason.CREDENTIAL_UNKNOWN,
@@ -178,8 +178,8 @@ def test_a_linkage_becomes_what_the_rules_see(site: SiteFile) -> None:
             "(remove for_s, or use mode = 'Blocked')",
         ),
         (
-            'door = "main-gate", mode = "Locked" },',
-            'door = "gate", mode = "Locked" },',
+            'door = "main-gate", mode = "LockedDown" },',
+            'door = "gate", mode = "LockedDown" },',
             "12: linkage.night.then[5].door: there is no [[door]] with the id 'gate' "
             "(did you mean 'main-gate'? [[door]] ids: 'main-gate')",
         ),
