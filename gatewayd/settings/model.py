@@ -50,10 +50,14 @@ class SiteSettings(Table):
         default=5,
         ge=1,
         le=5,
-        description="Wrong PINs in a row before the reader alarms and pauses.",
+        description="Wrong PINs in a row, at one reader or of one person anywhere, before an alarm "
+        "and a pause.",
     )
     wrong_tries_pause_s: float = Field(
-        default=60.0, gt=0, le=3_600, description="So long nothing typed at that reader counts."
+        default=60.0,
+        gt=0,
+        le=3_600,
+        description="So long nothing typed at that reader, or of that person, counts.",
     )
 
 
