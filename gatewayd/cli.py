@@ -7,6 +7,7 @@ and `gatewayd run` reads its settings before it loads a web server. Must not dec
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -52,12 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.rest = passed_on
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()  # here, where a reader that went away is no error
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough, as in `… | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    return status
 
 
 def build_parser() -> argparse.ArgumentParser:
