@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +55,29 @@ class Part(Protocol):
 
     def opened(self) -> None:
         """Its session is new: it may know nothing of what it was told before."""
+
+
+class Standing:
+    """What a part was last told of its device, once of each kind: the bus may run before anybody
+    listens to the part, and whoever begins to listen must know how things stand."""
+
+    def __init__(self) -> None:
+        self._events: dict[type, DeviceEvent] = {}
+
+    def __iter__(self) -> Iterator[DeviceEvent]:
+        return iter(tuple(self._events.values()))
+
+    def note(self, event: DeviceEvent) -> None:
+        match event:
+            case Online():  # what held before it is over
+                self._events = {Online: event}
+            case Offline():
+                self._events.pop(Online, None)
+                self._events[Offline] = event
+            case Malformed():
+                pass
+            case _:
+                self._events[type(event)] = event
 
 
 @dataclass(frozen=True, slots=True)

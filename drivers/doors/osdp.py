@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pydantic import Field
 
 from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
-from drivers.buses.osdp_device import DeviceEvent
+from drivers.buses.osdp_device import DeviceEvent, Standing
 from drivers.protocols.osdp import commands
 from drivers.protocols.osdp.commands import OutputControl
 from drivers.protocols.osdp.replies import InputStatus, OutputStatus, Reply
@@ -23,7 +23,6 @@ from gatewayd.domain.ports import (
     DriverKind,
     InputChanged,
     Malformed,
-    Offline,
     Online,
 )
 
@@ -48,14 +47,14 @@ class OsdpIo:
         self._device = bus.device(options)
         self._device.parts.append(self)
         self._emit: Callable[[ControllerEvent], None] | None = None
-        self._standing: dict[type, DeviceEvent] = {}
+        self._standing = Standing()
         self._inputs: tuple[bool, ...] | None = None  # as last told, None: not since it is online
 
     async def run(self, emit: Callable[[ControllerEvent], None]) -> None:
         """Emit what the device tells until cancelled; the bus does the talking."""
         self._emit = emit
         try:
-            for event in list(self._standing.values()):
+            for event in self._standing:
                 emit(event)
             if self._device.online:
                 self._inputs = None
@@ -111,19 +110,10 @@ class OsdpIo:
                 self._emit(InputChanged(index + 1, active, stamp))
 
     def told(self, event: DeviceEvent) -> None:
-        """What becomes of the device. The last of each kind is kept for a late listener."""
-        match event:
-            case Online():
-                self._standing.clear()
-                self._standing[Online] = event
-                self._inputs = None
-            case Offline():
-                self._standing.pop(Online, None)
-                self._standing[Offline] = event
-            case Malformed():
-                pass
-            case _:
-                self._standing[type(event)] = event
+        """What becomes of the device."""
+        self._standing.note(event)
+        if isinstance(event, Online):
+            self._inputs = None
         if self._emit is not None:
             self._emit(event)
 

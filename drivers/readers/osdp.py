@@ -13,7 +13,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
-from drivers.buses.osdp_device import DeviceEvent
+from drivers.buses.osdp_device import DeviceEvent, Standing
 from drivers.protocols.osdp.replies import FormattedCard, KeypadKeys, RawCard, Reply
 from drivers.readers import osdp_signs
 from drivers.readers.presentation import Presentations
@@ -25,8 +25,6 @@ from gatewayd.domain.ports import (
     DriverKind,
     KeyPressed,
     Malformed,
-    Offline,
-    Online,
     Presented,
     ReaderEvent,
 )
@@ -68,7 +66,7 @@ class OsdpReader:
         self._device = bus.device(options)
         self._device.parts.append(self)
         self._emit: Callable[[ReaderEvent], None] | None = None
-        self._standing: dict[type, DeviceEvent] = {}  # what holds, for whoever listens late
+        self._standing = Standing()
         self._presentations = Presentations(options.debounce_ms)
         self._rests = Sign()
         self._sound_again_ns: int | None = None  # a moment's tone has stopped the resting one
@@ -78,7 +76,7 @@ class OsdpReader:
         """Emit what the reader tells until cancelled; the bus does the talking."""
         self._emit = emit
         try:
-            for event in list(self._standing.values()):
+            for event in self._standing:
                 emit(event)
             while True:
                 await self._sounded.wait()
@@ -103,18 +101,8 @@ class OsdpReader:
                 pass  # the device's own state comes through `told`; the rest is the board's
 
     def told(self, event: DeviceEvent) -> None:
-        """What becomes of the device. The last of each kind is kept for a late listener."""
-        match event:
-            case Online():
-                self._standing.clear()
-                self._standing[Online] = event
-            case Offline():
-                self._standing.pop(Online, None)
-                self._standing[Offline] = event
-            case Malformed():
-                pass
-            case _:
-                self._standing[type(event)] = event
+        """What becomes of the device."""
+        self._standing.note(event)
         self._tell(event)
 
     def opened(self) -> None:
