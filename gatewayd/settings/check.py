@@ -144,6 +144,22 @@ def _areas(draft: Draft) -> Iterator[Problem]:
         if least is not None and most is not None and least > most:
             what = f"minimum ({least:g}) is more than maximum ({most:g})"
             yield draft.source.problem((*entry.at, "minimum"), what, "nobody could be in there")
+        if entry.value("shortfall") == "deny":
+            yield from _nobody_first(draft, entry, least)
+
+
+def _nobody_first(draft: Draft, area: Entry, least: float | None) -> Iterator[Problem]:
+    """An empty area that lets in only who would be with enough others opens for two at once."""
+    at = (*area.at, "shortfall")
+    if least is None:
+        yield draft.source.problem(at, "the area has no minimum", "set minimum, or remove it")
+        return
+    leads_in = [d for d in draft.of("door") if area.id in (d.text("inside"), d.text("outside"))]
+    for_two = any((door.number("two_person_s") or 0) > 0 for door in leads_in)
+    if least > 2 or not for_two:
+        what = f"nobody could ever be the first in there: {least:g} must be, and no door lets them"
+        hint = "minimum = 2, and two_person_s for a door into it; or shortfall = 'warn'"
+        yield draft.source.problem(at, what, hint)
 
 
 def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
