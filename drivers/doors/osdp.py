@@ -94,6 +94,10 @@ class OsdpIo:
                 " check the device and its supply"
             )
 
+    async def pair(self, *, new_device: bool) -> str:
+        """As `gatewayd.domain.ports.Pairable`: of the whole device at this address."""
+        return await self._device.pair(new_device=new_device)
+
     # -------------------------------------------------------------------- the bus's side: Part
 
     def heard(self, reply: Reply, stamp: Stamp) -> None:
@@ -142,4 +146,5 @@ DRIVER = Driver(
     bus="osdp",
     alike_of=alike_of,
     faults_of=faults_of,
+    pairs=True,
 )

@@ -158,6 +158,21 @@ class SignedReader(Reader, Protocol):
         """Show this for so many seconds; then the resting sign is back by itself."""
 
 
+class Pairable(Protocol):
+    """A reader or controller that can be given a secret key over its line: its driver says
+    `pairs=True`."""
+
+    async def pair(self, *, new_device: bool) -> str:
+        """Give it a key that nobody knows, and say how that was proved and where the key is.
+
+        Under the key that it has; where it has none or is a `new_device`, which is one that was
+        replaced or reset, under the one that all devices of its kind are delivered with. A device
+        that is away is waited for: whoever opened the install window cancels this at its end.
+        Raises DeviceError for what ends the try: what held before holds on, and at each moment the
+        key that the device has, old or new, is on disk.
+        """
+
+
 # ---------------------------------------------------------------------------------- buses
 
 
@@ -454,7 +469,8 @@ class Driver:
     `alike_of` a device that several tables may be about, with what they must say alike. `faults_of`
     looks into files that the options name, once they are known to be there: pairs of a key and what
     is wrong. `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display
-    can show a text. `keypad`: its readers may have keys.
+    can show a text. `keypad`: its readers may have keys. `pairs`: what `build` returns is a
+    `Pairable`.
     """
 
     kind: DriverKind
@@ -468,6 +484,7 @@ class Driver:
     signs: bool = False
     shows: Callable[[str], bool] = lambda _text: True
     keypad: bool = False
+    pairs: bool = False
 
 
 Registry = Mapping[str, Driver]
