@@ -16,6 +16,7 @@ from typing import Annotated, Literal, NotRequired, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import TypedDict
 
+from gatewayd.domain import plate
 from gatewayd.domain.model import DAY_S, CalendarKind, Interval
 from gatewayd.domain.schedule import WHOLE_DAY
 
@@ -268,7 +269,7 @@ def _check_credential(record: CredentialRecordLine) -> None:
         raise ValueError("bits: is for cards only")
     elif record["kind"] == "pin":
         _check_hash("value", value)
-    elif record["kind"] == "plate" and (value != value.upper() or value.split() != [value]):
+    elif record["kind"] == "plate" and not plate.is_plain(value):
         raise ValueError("value: a plate has no spaces and no lower-case letters")
 
 
