@@ -207,7 +207,8 @@ class DoorController(Protocol):
         """
 
     async def set_relay(self, relay: int, energised: bool) -> None:
-        """Switch and read back. Raises DeviceError unless the board confirmed the new state."""
+        """Switch and read back. Raises DeviceError unless the board confirmed the new state, or,
+        for a board that can't be asked, unless its line took the order: its page says so."""
 
 
 # -------------------------------------------------------------------------------- cameras

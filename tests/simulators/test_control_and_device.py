@@ -217,6 +217,7 @@ async def start(module: str, *words: str) -> asyncio.subprocess.Process:
     [
         ("reader", ("--link", "{}/line", "--kind", "rdm6300"), "link"),
         ("relay_board", ("--link", "{}/line", "--door", "relay=1,contact=1"), "device_id"),
+        ("lcus_board", ("--link", "{}/line", "--relays", "4"), "relays"),
         ("camera", ("--port", "0"), "url"),
     ],
 )
