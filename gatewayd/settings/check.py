@@ -259,7 +259,7 @@ def _ports(draft: Draft) -> Iterator[Problem]:
         first = seen.setdefault(real, entry)
         if first is not entry:
             same = port if port == real else f"{port} (that is {real})"
-            bus = entry.driver.bus is not None
+            bus = entry.driver.bus is not None and entry.options.bus is not None
             what = f"{'the place' if bus else 'the port'} {same} is taken by {_place(draft, first)}"
             hint = "each device on a bus has its own address" if bus else "one port, one driver"
             yield draft.source.problem(_key_of_port(entry, port), what, hint)
