@@ -198,13 +198,15 @@ def _terminals_on_the_board(draft: Draft) -> Iterator[Problem]:
     for entry in draft.of("door", "fire"):
         board = boards.get(entry.text("controller"))
         for key, total in totals.items():
-            if key not in entry.model.model_fields:
+            if board is None or key not in entry.model.model_fields:
                 continue
-            count = getattr(board.options, total, None) if board is not None else None
+            count = getattr(board.options, total, None)
             number = entry.number(key)
             if isinstance(count, int) and number is not None and number > count:
                 what = f"{entry.text('controller')!r} has {count} {total}, and this is {number:g}"
                 hint = f"set {total} of the [[controller]] if the board has more"
+                if total not in type(board.options).model_fields:
+                    hint = f"boards of the driver {board.text('driver')!r} have no more"
                 yield draft.source.problem((*entry.at, key), what, hint)
 
 
@@ -273,7 +275,7 @@ def _ports(draft: Draft) -> Iterator[Problem]:
         first = seen.setdefault(real, entry)
         if first is not entry:
             same = port if port == real else f"{port} (that is {real})"
-            bus = entry.driver.bus is not None
+            bus = entry.driver.bus is not None and entry.options.bus is not None
             what = f"{'the place' if bus else 'the port'} {same} is taken by {_place(draft, first)}"
             hint = "each device on a bus has its own address" if bus else "one port, one driver"
             yield draft.source.problem(_key_of_port(entry, port), what, hint)
