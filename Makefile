@@ -35,6 +35,14 @@ test: setup-test ## lint, types, import rules, all tests with their coverage
 	$(VENV)/coverage report --fail-under=90
 	$(VENV)/coverage report --include='gatewayd/domain/*' --fail-under=100
 
+# What takes hours; each target says its bounds and prints its figures. Not in `make test`.
+.PHONY: prove prove-fuzz
+prove: prove-fuzz ## all long proofs
+
+prove-fuzz: ## fuzz each codec, guided by coverage: ARGS='osdp-session --seconds 3600'; 10 minutes each without
+	@sh requirements/bootstrap.sh prove
+	$(VENV)/python -m tests.prove.fuzz $(ARGS)
+
 .PHONY: bench
 bench: setup-test ## measure, and write docs/reference/benchmarks.md
 	$(VENV)/python -m benchmarks $(ARGS)
@@ -54,7 +62,7 @@ wheel: ## build dist/gatewayd-*.whl
 .PHONY: lock
 lock: ## compile requirements/*.in to pinned, hashed *.txt (needs uv; UPGRADE=1 takes new versions)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	@for set in runtime demo dev; do \
+	@for set in runtime demo dev prove; do \
 	    uv pip compile -q $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	        --no-emit-index-url --no-emit-find-links \
 	        requirements/$$set.in -o requirements/$$set.txt || exit 1; \

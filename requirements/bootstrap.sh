@@ -1,16 +1,17 @@
 #!/bin/sh
-# Sets up .venv for `make`: bootstrap.sh demo | test
+# Sets up .venv for `make`: bootstrap.sh demo | test | prove
 #
 # Needs Python 3.11 or newer and nothing else: where Debian's Python comes without venv or pip, they
 # are fetched through apt. What is installed is pinned and hashed in *.txt beside this file; the
 # package index is the one that pip is configured to use. A second run finds its stamp and ends.
 set -eu
 
-what=${1:?usage: bootstrap.sh demo|test}
+what=${1:?usage: bootstrap.sh demo|test|prove}
 case $what in
     demo) files="requirements/runtime.txt requirements/demo.txt" ;;
     test) files="requirements/runtime.txt requirements/demo.txt requirements/dev.txt" ;;
-    *) echo "bootstrap.sh: unknown set '$what': write demo or test" >&2; exit 2 ;;
+    prove) files="requirements/runtime.txt requirements/demo.txt requirements/dev.txt requirements/prove.txt" ;;
+    *) echo "bootstrap.sh: unknown set '$what': write demo, test or prove" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/.."
 root=$(pwd)

@@ -1,0 +1,1 @@
+"""The long proofs of `make prove`: each bounded by its arguments, each printing its figures."""
