@@ -30,17 +30,80 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_K
 T = TypeVar("T")
 
 
-class Port(Protocol):
-    """An open way to the device. One reader and one writer at a time."""
+class Source(Protocol):
+    """An open device that bytes come from. One reader at a time."""
 
     async def read(self) -> bytes:
-        """1 to MAX_READ bytes as they come; b"" at the end; OSError when the line is gone."""
+        """1 to MAX_READ bytes as they come; b"" at the end; OSError when the device is gone."""
+
+    async def close(self) -> None:
+        """Let go of the device; whoever still waits for it gets an OSError."""
+
+
+class Port(Source, Protocol):
+    """An open way to the device, both ways. One writer at a time."""
 
     async def write(self, data: bytes) -> None:
         """Hand all bytes to the kernel. OSError when the line is gone."""
 
-    async def close(self) -> None:
-        """Let go of the device; whoever still waits in read or write gets an OSError."""
+
+# ------------------------------------------------------------------------------ descriptors
+
+
+class Watched:
+    """A descriptor that the event loop watches. Owns who waits for it, and not its end."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._released = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    async def read(self, most: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._ready(loop.add_reader, loop.remove_reader)
+            try:
+                return os.read(self._fd, most)
+            except BlockingIOError:
+                continue  # woken for nothing
+
+    async def write(self, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                await self._ready(loop.add_writer, loop.remove_writer)
+
+    def release(self) -> None:
+        """Before the descriptor is closed: whoever waits for it gets an OSError."""
+        self._released = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(OSError("the port was closed"))
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._fd)
+        loop.remove_writer(self._fd)
+
+    async def _ready(self, watch: Callable[..., None], unwatch: Callable[[int], bool]) -> None:
+        """Wait until the descriptor can be read or written."""
+        if self._released:
+            raise OSError("the port was closed")
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        watch(self._fd, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+            if not self._released:  # else the number may be another's by now
+                unwatch(self._fd)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 # ------------------------------------------------------------------------------ local port
@@ -59,54 +122,17 @@ class LocalPort:
             raise
         except (termios.error, ValueError) as error:  # pyserial lets these through
             raise OSError(f"the port can't be set to {baud_rate} baud 8N1: {error}") from error
-        self._fd: int = self._serial.fileno()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._watched = Watched(self._serial.fileno())
 
     async def read(self) -> bytes:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._ready(loop.add_reader, loop.remove_reader)
-            try:
-                return os.read(self._fd, MAX_READ)
-            except BlockingIOError:
-                continue  # woken for nothing
+        return await self._watched.read(MAX_READ)
 
     async def write(self, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[os.write(self._fd, rest) :]
-            except BlockingIOError:
-                await self._ready(loop.add_writer, loop.remove_writer)
+        await self._watched.write(data)
 
     async def close(self) -> None:
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_exception(OSError("the port was closed"))
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._fd)
-        loop.remove_writer(self._fd)
+        self._watched.release()
         self._serial.close()
-
-    async def _ready(self, watch: Callable[..., None], unwatch: Callable[[int], bool]) -> None:
-        """Wait until the descriptor can be read or written."""
-        if not self._serial.is_open:
-            raise OSError("the port was closed")
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        watch(self._fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
-            if self._serial.is_open:  # else `close` has, and the number may be another's by now
-                unwatch(self._fd)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 # -------------------------------------------------------------------------------- over TCP
