@@ -11,7 +11,7 @@ import errno
 import os
 from fcntl import ioctl
 
-from drivers.line_ports import MAX_READ, Watched
+from drivers.line_ports import Watched
 
 EVIOCGRAB = 0x40044590  # linux/input.h: _IOW('E', 0x90, int)
 
@@ -37,7 +37,7 @@ class InputDevice:
 
     async def read(self) -> bytes:
         """Whole events as the kernel gives them; OSError (ENODEV) once it is unplugged."""
-        return await self._watched.read(MAX_READ)
+        return await self._watched.read()
 
     async def close(self) -> None:
         """Let go of it: the kernel ends the grab with the descriptor."""

@@ -51,54 +51,81 @@ class Port(Source, Protocol):
 
 
 class Watched:
-    """A descriptor that the event loop watches. Owns who waits for it, and not its end."""
+    """A descriptor that the event loop watches. Owns who waits for it, and not its end.
+
+    One reader and one writer at a time.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._released = False
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._watched = False  # for reading: from one read to the next, and no longer
+        self._wants_bytes: asyncio.Future[bytes] | None = None
+        self._wants_room: asyncio.Future[None] | None = None
 
-    async def read(self, most: int) -> bytes:
+    async def read(self) -> bytes:
+        """As `Source.read`."""
         loop = asyncio.get_running_loop()
-        while True:
-            await self._ready(loop.add_reader, loop.remove_reader)
-            try:
-                return os.read(self._fd, most)
-            except BlockingIOError:
-                continue  # woken for nothing
+        self._check_held()
+        self._wants_bytes = loop.create_future()
+        if not self._watched:
+            self._watched = True
+            loop.add_reader(self._fd, self._readable)
+        try:
+            return await self._wants_bytes
+        finally:
+            self._wants_bytes = None
+
+    def _readable(self) -> None:
+        """Bytes have come. A line at work is read hundreds of times a second, so it stays watched
+        while its reader comes back for more."""
+        waiter = self._wants_bytes
+        if waiter is None or waiter.done():
+            self._watched = False
+            asyncio.get_running_loop().remove_reader(self._fd)
+            return
+        try:
+            waiter.set_result(os.read(self._fd, MAX_READ))
+        except BlockingIOError:
+            pass  # woken for nothing
+        except OSError as error:
+            waiter.set_exception(error)
 
     async def write(self, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
+        """As `Port.write`."""
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
-                await self._ready(loop.add_writer, loop.remove_writer)
+                await self._room()
+
+    async def _room(self) -> None:
+        """Wait until the descriptor takes bytes."""
+        loop = asyncio.get_running_loop()
+        self._check_held()
+        self._wants_room = waiter = loop.create_future()
+        loop.add_writer(self._fd, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._wants_room = None
+            if not self._released:  # else the number may be another's by now
+                loop.remove_writer(self._fd)
+
+    def _check_held(self) -> None:
+        if self._released:
+            raise OSError("the port was closed")
 
     def release(self) -> None:
         """Before the descriptor is closed: whoever waits for it gets an OSError."""
         self._released = True
-        for waiter in self._waiting:
-            if not waiter.done():
+        for waiter in (self._wants_bytes, self._wants_room):
+            if waiter is not None and not waiter.done():
                 waiter.set_exception(OSError("the port was closed"))
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._fd)
         loop.remove_writer(self._fd)
-
-    async def _ready(self, watch: Callable[..., None], unwatch: Callable[[int], bool]) -> None:
-        """Wait until the descriptor can be read or written."""
-        if self._released:
-            raise OSError("the port was closed")
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        watch(self._fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
-            if not self._released:  # else the number may be another's by now
-                unwatch(self._fd)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
@@ -125,7 +152,7 @@ class LocalPort:
         self._watched = Watched(self._serial.fileno())
 
     async def read(self) -> bytes:
-        return await self._watched.read(MAX_READ)
+        return await self._watched.read()
 
     async def write(self, data: bytes) -> None:
         await self._watched.write(data)

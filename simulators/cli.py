@@ -22,6 +22,8 @@ SIMULATORS = {
     "reader": "simulators.reader",
     "present": "simulators.present",
     "relay-board": "simulators.relay_board",
+    "modbus-line": "simulators.modbus_line",
+    "lcus-board": "simulators.lcus_board",
     "osdp": "simulators.osdp_command",
     "camera": "simulators.camera",
     "central": "simulators.central",

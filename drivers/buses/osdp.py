@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Literal, assert_never
@@ -17,7 +17,7 @@ from typing import Annotated, Literal, assert_never
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from drivers.buses.osdp_device import OsdpDevice
-from drivers.protocols.osdp.commands import KEY_LENGTH
+from drivers.buses.osdp_keys import KeyFile
 from drivers.protocols.osdp.frame import MAX_FRAME, REPLY_DELAY_S, Frame, FrameDecoder
 from drivers.protocols.osdp.outcome import (
     Attack,
@@ -30,7 +30,6 @@ from drivers.protocols.osdp.outcome import (
     Refused,
     Replied,
 )
-from drivers.protocols.osdp.secure_channel import DEFAULT_KEY
 from drivers.transport import Connected, Disconnected, Line, LineEvent, Received, check_url
 from gatewayd.domain.model import NS_PER_S, Stamp
 from gatewayd.domain.ports import (
@@ -78,8 +77,9 @@ class OsdpPlace(BaseModel):
     key_file: Annotated[Path, Field(strict=False)] | None = Field(
         default=None,
         description="Its own secure channel key (SCBK): 32 hexadecimal digits. Only its owner may "
-        "read it.",
-        json_schema_extra={"secret_file": True},
+        "read it. While there is no such file the device is out of service, until "
+        "'gatewayd osdp pair' gives it a key.",
+        json_schema_extra={"secret_file": True, "made_later": True},
     )
     clear_text: bool = Field(
         default=False,
@@ -111,23 +111,10 @@ def faults_of(place: OsdpPlace) -> list[tuple[str, str]]:
     if place.key_file is None:
         return []
     try:
-        key = read_key(place.key_file)
+        KeyFile(place.key_file)
     except ValueError as error:
         return [("key_file", str(error))]
-    if key == DEFAULT_KEY:
-        return [("key_file", f"{place.key_file} holds the default key, which everybody knows")]
     return []
-
-
-def read_key(path: Path) -> bytes:
-    """The key in the file. Raises ValueError, without a digit of it, where it holds none."""
-    try:
-        key = bytes.fromhex(path.read_text("ascii").strip())
-    except (OSError, ValueError):
-        key = b""
-    if len(key) != KEY_LENGTH:
-        raise ValueError(f"{path} must hold an OSDP key: {2 * KEY_LENGTH} hexadecimal digits")
-    return key
 
 
 class OsdpBus:
@@ -146,23 +133,23 @@ class OsdpBus:
         self._came: deque[tuple[Frame | Malformed, Stamp]] = deque(maxlen=MAX_FRAMES)
         self._first_ns: int | None = None  # when the first bytes after the command came
         self._bytes_ns = 0  # when the last did
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Future[None] | None = None  # of whoever waits for it
         self._over_ns = 0  # whatever still comes: the exchange is over
         self._free_ns = 0  # the next frame may not start before this
 
     def device(self, place: OsdpPlace) -> OsdpDevice:
         """The device at this address; a reader and a board there are one. Raises ValueError where
         their settings differ, or there are too many."""
-        key = None if place.key_file is None else read_key(place.key_file)
         use_crc = place.check == "crc"
         known = self._devices.get(place.address)
         if known is None:
             if len(self._devices) >= MAX_DEVICES:
                 raise ValueError(f"bus {self._name} has more than {MAX_DEVICES} devices")
-            known = OsdpDevice(place.address, key, use_crc=use_crc)
+            keys = None if place.key_file is None else KeyFile(place.key_file)
+            known = OsdpDevice(place.address, keys, use_crc=use_crc)
             self._devices[place.address] = known
             self._round.append(known)
-        elif (known.key, known.use_crc) != (key, use_crc):
+        elif (known.key_path, known.use_crc) != (place.key_file, use_crc):
             raise ValueError(
                 f"bus {self._name}: what is at address {place.address} must have the same key_file,"
                 " clear_text and check"
@@ -173,8 +160,7 @@ class OsdpBus:
         """Poll until cancelled, through every outage of the line. The end says nothing: whoever
         ends the bus knows."""
         for device in self._devices.values():
-            if device.online:  # from before a restart of this task
-                device.lost("its bus begins anew", self._clock.monotonic_ns(), 0.0)
+            device.begin(self._clock.monotonic_ns())
         polling: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as tg, aclosing(self._line.events()) as events:
             try:
@@ -213,7 +199,7 @@ class OsdpBus:
         if urgent is not None:
             return urgent
         now_ns = self._clock.monotonic_ns()
-        away = (d for d in self._round if not d.online and d.probe_at_ns <= now_ns)
+        away = (d for d in self._spoken_to if not d.online and d.probe_at_ns <= now_ns)
         there = (device for device in self._round if device.online)
         probe, poll = next(away, None), next(there, None)
         if probe is not None and (poll is None or not self._probed):
@@ -222,10 +208,15 @@ class OsdpBus:
         self._probed = False
         return poll
 
+    @property
+    def _spoken_to(self) -> Iterator[OsdpDevice]:
+        """All but those that have no key yet, in the order of their turns."""
+        return (device for device in self._round if not device.unpaired)
+
     def _next_probe_ns(self) -> int:
-        """With nobody online: when the next is to be tried."""
-        now_ns = self._clock.monotonic_ns()
-        return min((device.probe_at_ns for device in self._round), default=now_ns + NS_PER_S)
+        """With nobody online: when the next is to be tried. One may be paired meanwhile."""
+        in_a_second_ns = self._clock.monotonic_ns() + NS_PER_S
+        return min((device.probe_at_ns for device in self._spoken_to), default=in_a_second_ns)
 
     async def _turn(self, device: OsdpDevice, emit: Emit) -> None:
         self._round.remove(device)
@@ -234,6 +225,7 @@ class OsdpBus:
         outcome, stamp = await self._exchange(device, frame, emit)
         self._opening = None
         self._settle(device, outcome, stamp)
+        await device.settle_key()
 
     def _settle(self, device: OsdpDevice, outcome: Outcome | None, stamp: Stamp) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -243,7 +235,7 @@ class OsdpBus:
             case Busy():
                 device.was_busy(now_ns)
             case Progress() | KeyInstalled():
-                device.went_on()
+                device.went_on(outcome)
                 self._opening = device
             case Opened():
                 device.has_opened(outcome)
@@ -278,7 +270,7 @@ class OsdpBus:
     async def _answer(
         self, device: OsdpDevice, first_by_ns: int, emit: Emit
     ) -> tuple[Outcome | None, Stamp]:
-        while await self._more(first_by_ns):
+        while await self._comes(lambda: self._answer_ends_ns(first_by_ns)):
             outcome, stamp = self._understood(device, emit)
             if outcome is not None:
                 return outcome, stamp
@@ -291,34 +283,46 @@ class OsdpBus:
             self._keep(found, stamp)
         return self._understood(device, emit)
 
-    async def _more(self, first_by_ns: int) -> bool:
-        """Whether more bytes came, within their time. What has begun ends with a gap; an echo of
-        the command, or a stray byte as the line turns, leaves the device all its time."""
+    def _answer_ends_ns(self, first_by_ns: int) -> int:
+        """What has begun ends with a gap; an echo of the command, or a stray byte as the line
+        turns, leaves the device all its time."""
         by_ns = self._gap_ends_ns() if self._decoder.pending else first_by_ns
-        return await self._comes(min(by_ns, self._over_ns))
+        return min(by_ns, self._over_ns)
 
     async def _silence(self) -> None:
         """Until the next frame may go out. Somebody else's that has begun, such as an answer that
         comes too late, or what another panel says, is heard to its end."""
         await self._clock.sleep_until(self._free_ns)
         over_ns = self._clock.monotonic_ns() + round(REPLY_DELAY_S * NS_PER_S)
-        while self._decoder.pending and await self._comes(min(self._gap_ends_ns(), over_ns)):
+        while self._decoder.pending and await self._comes(
+            lambda: min(self._gap_ends_ns(), over_ns)
+        ):
             pass
 
     def _gap_ends_ns(self) -> int:
         """When a frame that has begun is over, if no more of it comes."""
         return self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
 
-    async def _comes(self, by_ns: int) -> bool:
-        """Whether bytes come before that moment."""
-        left_s = (by_ns - self._clock.monotonic_ns()) / NS_PER_S
-        try:
-            async with asyncio.timeout(max(0.0, left_s)):
-                await self._arrived.wait()
-        except TimeoutError:
-            return False
-        self._arrived.clear()
+    async def _comes(self, by_ns: Callable[[], int]) -> bool:
+        """Whether something whole comes before that moment, which each byte may put off."""
+        while not self._came:
+            left_s = (by_ns() - self._clock.monotonic_ns()) / NS_PER_S
+            if left_s <= 0:
+                return False
+            await self._wait(left_s)
         return True
+
+    async def _wait(self, most_s: float) -> None:
+        """Until something whole has come, or so long. An answer comes in many pieces: none of them
+        but the last wakes anybody."""
+        loop = asyncio.get_running_loop()
+        self._arrived = loop.create_future()
+        timer = loop.call_later(most_s, _wake, self._arrived)
+        try:
+            await self._arrived
+        finally:
+            timer.cancel()
+            self._arrived = None
 
     def _understood(self, device: OsdpDevice, emit: Emit) -> tuple[Outcome | None, Stamp]:
         """What has come so far means; None: not the answer, or not the whole of it."""
@@ -352,10 +356,9 @@ class OsdpBus:
                 self._attacked(device, outcome)
 
     def _attacked(self, device: OsdpDevice, attack: Attack) -> None:
-        reason = f"{attack.kind.value.replace('_', ' ')}: {attack.detail}"
         if self._opening is device:
             self._opening = None
-        device.attacked(reason, self._clock.monotonic_ns())
+        device.heard_attack(attack, self._clock.monotonic_ns())
 
     def _heed(self, event: LineEvent, emit: Emit) -> None:
         match event:
@@ -368,7 +371,8 @@ class OsdpBus:
                     self._first_ns = self._bytes_ns
                 for found in self._decoder.feed(data):
                     self._keep(found, stamp)
-                self._arrived.set()
+                if self._came and self._arrived is not None:
+                    _wake(self._arrived)
             case Disconnected(reason):
                 self._all_lost(reason)
                 emit(Offline(reason))
@@ -382,7 +386,6 @@ class OsdpBus:
         """Nothing of what came before is an answer to what is said next."""
         self._decoder.clear()
         self._came.clear()
-        self._arrived.clear()
         self._first_ns = None
 
     def _all_lost(self, reason: str) -> None:
@@ -390,6 +393,11 @@ class OsdpBus:
         now_ns = self._clock.monotonic_ns()
         for device in self._devices.values():
             device.lost(reason, now_ns, 0.0)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def build(options: OsdpBusOptions, context: DriverContext) -> OsdpBus:

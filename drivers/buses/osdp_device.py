@@ -1,21 +1,23 @@
 """One OSDP device on its bus: its session, what it is still to be told, and who listens to it.
 
 Owns no line and no time: `drivers.buses.osdp` gives it its turns. A reader and a board of the same
-address share one.
+address share one. Which key it is spoken to under is `osdp_sessions`'s to say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from drivers.buses.osdp_keys import KeyFile
+from drivers.buses.osdp_sessions import SessionChoice
 from drivers.protocols.osdp.commands import LOCAL_STATUS, POLL, Command
 from drivers.protocols.osdp.frame import REPLY_DELAY_S
-from drivers.protocols.osdp.outcome import Opened
+from drivers.protocols.osdp.outcome import Attack, AttackKind, KeyInstalled, Opened, Progress
 from drivers.protocols.osdp.replies import DeviceId, LocalStatus, Nak, Reply
 from drivers.protocols.osdp.session import Session, State
 from gatewayd.domain.model import NS_PER_S, Stamp
@@ -40,6 +42,12 @@ ATTACKED_PAUSE_S = 3.0
 
 # Where the device must prove that it has the key; three silent tries there are no lost byte.
 _PROOFS = frozenset({State.CHALLENGE, State.CRYPT})
+
+# What comes of another key than the device has, and of none.
+UNPROVED = frozenset(
+    {AttackKind.WRONG_CRYPTOGRAM, AttackKind.DEFAULT_KEY, AttackKind.RMAC_STATUS}
+    | {AttackKind.DOWNGRADE}
+)
 
 DeviceEvent = Online | Offline | Malformed | TamperChanged | PowerChanged | SecurityFailed
 
@@ -102,13 +110,14 @@ class Order:
 
 
 class OsdpDevice:
-    """Made by the bus, one for each address. `key` None is clear text, by setting."""
+    """Made by the bus, one for each address. `keys` None is clear text, by setting."""
 
-    def __init__(self, address: int, key: bytes | None, *, use_crc: bool = True) -> None:
+    def __init__(self, address: int, keys: KeyFile | None, *, use_crc: bool = True) -> None:
         """Raises ValueError for an address or a key that is none."""
-        self.session = Session(address, key, random_bytes=secrets.token_bytes, use_crc=use_crc)
         self.address = address
-        self.key, self.use_crc = key, use_crc
+        self.use_crc = use_crc
+        self._choice = SessionChoice(address, keys, use_crc=use_crc)
+        self.session = self._choice.first()
         self.parts: list[Part] = []
         self.online: bool | None = None  # None: nothing was said yet
         self.probe_at_ns = 0
@@ -125,6 +134,47 @@ class OsdpDevice:
 
     def __repr__(self) -> str:
         return f"OsdpDevice({self.address})"
+
+    # --------------------------------------------------------------------------- its key
+
+    @property
+    def key_path(self) -> Path | None:
+        return self._choice.key_path
+
+    @property
+    def unpaired(self) -> bool:
+        """It has no key yet, and nobody gives it one now: it is not spoken to."""
+        return self._choice.unpaired
+
+    def begin(self, now_ns: int) -> None:
+        """The bus begins, or begins anew."""
+        if self.unpaired:
+            self.lost(self._choice.without_key, now_ns, 0.0)
+        elif self.online:  # from before a restart of the bus
+            self.lost("its bus begins anew", now_ns, 0.0)
+
+    async def pair(self, *, new_device: bool) -> str:
+        """Give it a new key, as `gatewayd.domain.ports.Pairable` tells: under the key it has, or
+        under the default key where it has none or is a `new_device`. Raises DeviceError."""
+        pairing = await self._choice.begin_pairing(new_device=new_device)
+        self._use(self._choice.another())
+        try:
+            return await pairing.done
+        finally:
+            self._use(await self._choice.end_pairing())
+            if self.unpaired:
+                self._say_offline(self._choice.without_key)
+
+    async def settle_key(self) -> None:
+        """The bus calls this after each turn: an opened session may tell which key is right."""
+        await self._choice.settle()
+
+    def _use(self, session: Session | None) -> None:
+        """From the next turn on; None: as before."""
+        if session is not None:
+            self._begin_anew("its key changes")
+            self.session = session
+            self.probe_at_ns = 0
 
     # --------------------------------------------------------------------------- its turns
 
@@ -145,7 +195,10 @@ class OsdpDevice:
             return self.session.again()
         self._unanswered = True
         if self.session.needs_opening:
-            return self.session.next_frame()
+            frame = self.session.next_frame()
+            if self._choice.pairing is not None:
+                self._choice.pairing.asks(self.session.state)
+            return frame
         take = bool(self._orders) and not self._poll_next
         self._poll_next = take
         self._on_line = self._orders.popleft() if take else None
@@ -154,7 +207,8 @@ class OsdpDevice:
     def patience_s(self) -> float:
         """How long to wait for the first byte. One that is away gets little, and now and then
         what the standard allows: a slow one must be able to come back."""
-        if self.online or self.session.state is not State.IDENTIFY:
+        known = self.online or self._choice.pairing is not None
+        if known or self.session.state is not State.IDENTIFY:
             return REPLY_DELAY_S
         self._probes += 1
         if not self._probes % LONG_PROBE_EVERY:
@@ -211,7 +265,7 @@ class OsdpDevice:
         elif self._tries < ATTEMPTS:
             return
         elif state in _PROOFS:
-            self.attacked("it answers, and is silent when it is asked for its key", now_ns)
+            self._unproved("it answers, and is silent when it is asked for its key", now_ns)
         elif state is State.OPEN:
             self._begin_anew("no answer to an order")
         else:
@@ -223,13 +277,16 @@ class OsdpDevice:
         if now_ns - self._busy_since_ns > MAX_BUSY_S * NS_PER_S:
             self.lost("it has been busy for too long", now_ns)
 
-    def went_on(self) -> None:
+    def went_on(self, outcome: Progress | KeyInstalled) -> None:
         """The opening goes on."""
         self._answered()
+        if self._choice.pairing is not None and isinstance(outcome, KeyInstalled):
+            self._choice.pairing.acknowledged = True
 
     def has_opened(self, opened: Opened) -> None:
         """The session is open: the device is online, and asked how it is."""
         self._answered()
+        self._choice.opened()
         if self.online is not True:
             self.online, self._alarmed, self._status = True, False, None
             self._say(Online(_described(opened.device_id, secure=opened.secure)))
@@ -268,12 +325,40 @@ class OsdpDevice:
         self._answered()
         if order is not None:
             order.settle(nak)
+        if self._choice.pairing is not None:
+            self._choice.pairing.refused(nak)
         if self.session.state is State.CLOSED:
             if self.online:
                 reason = f"it lost its session, as after a power-up ({nak.reason})"
                 self.lost(reason, now_ns, 0.0)
             else:
                 self.lost(f"it refuses to open a session ({nak.reason})", now_ns)
+
+    def heard_attack(self, attack: Attack, now_ns: int) -> None:
+        """A frame that no device of ours sends. Before it has proved that it has the key, it may
+        have another one that it could have as well."""
+        reason = f"{attack.kind.value.replace('_', ' ')}: {attack.detail}"
+        if attack.kind in UNPROVED:
+            self._unproved(reason, now_ns)
+        else:
+            if self._choice.pairing is not None:
+                self._choice.pairing.fail(reason)
+            self.attacked(reason, now_ns)
+
+    def _unproved(self, reason: str, now_ns: int) -> None:
+        """It does not open under this key. In an install window that is an answer, no attack:
+        nothing of it was believed."""
+        another, pairing = self._choice.another(), self._choice.pairing
+        if another is not None:
+            self._use(another)
+        elif pairing is not None:
+            pairing.fail(pairing.why_not(reason))
+            self.lost(reason, now_ns)
+        elif self._choice.unfinished:
+            reason = f"its pairing was not finished: run gatewayd osdp pair again ({reason})"
+            self.lost(reason, now_ns, ATTACKED_PAUSE_S)
+        else:
+            self.attacked(reason, now_ns)
 
     def attacked(self, reason: str, now_ns: int) -> None:
         """Out of service, and told once until it is online again, even where it was away before:
@@ -282,6 +367,8 @@ class OsdpDevice:
             self._alarmed = True
             self._say(SecurityFailed(reason))
         self.lost(reason, now_ns, ATTACKED_PAUSE_S)
+        if self._choice.pairing is None and self._choice.several:
+            self.session = self._choice.first()  # each of its keys has its try again
 
     def lost(self, reason: str, now_ns: int, pause_s: float = PROBE_EVERY_S) -> None:
         """Away: whoever waits for its word learns so, and a probe follows."""
@@ -290,6 +377,9 @@ class OsdpDevice:
         for order in waiting:
             order.settle(DeviceError(f"OSDP device {self.address}: {reason}"))
         self.probe_at_ns = now_ns + round(pause_s * NS_PER_S)
+        self._say_offline(reason)
+
+    def _say_offline(self, reason: str) -> None:
         if self.online is not False:
             self.online = False
             self._say(Offline(reason))

@@ -66,7 +66,7 @@ class OsdpIo:
     def expect_order(self) -> None:
         """Nothing to keep back: a poll is the shortest frame there is."""
 
-    async def set_relay(self, relay: int, energised: bool) -> None:
+    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
         """Switch and read back. Raises DeviceError unless the device confirmed the new state."""
         if not 1 <= relay <= self._options.relays:
             raise DeviceError(
@@ -93,6 +93,10 @@ class OsdpIo:
                 f"{self._name}: relay {relay} was told to be {state} and reads back otherwise:"
                 " check the device and its supply"
             )
+
+    async def pair(self, *, new_device: bool) -> str:
+        """As `gatewayd.domain.ports.Pairable`: of the whole device at this address."""
+        return await self._device.pair(new_device=new_device)
 
     # -------------------------------------------------------------------- the bus's side: Part
 
@@ -142,4 +146,5 @@ DRIVER = Driver(
     bus="osdp",
     alike_of=alike_of,
     faults_of=faults_of,
+    pairs=True,
 )

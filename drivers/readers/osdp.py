@@ -86,6 +86,10 @@ class OsdpReader:
         finally:
             self._emit = None
 
+    async def pair(self, *, new_device: bool) -> str:
+        """As `gatewayd.domain.ports.Pairable`: of the whole device at this address."""
+        return await self._device.pair(new_device=new_device)
+
     # -------------------------------------------------------------------- the bus's side: Part
 
     def heard(self, reply: Reply, stamp: Stamp) -> None:
@@ -187,6 +191,7 @@ DRIVER = Driver(
     bus="osdp",
     alike_of=alike_of,
     faults_of=faults_of,
+    pairs=True,
     signs=True,
     shows=_is_legible,
     keypad=True,

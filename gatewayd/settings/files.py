@@ -19,6 +19,7 @@ from gatewayd.settings.secrets import (
     check_secret_file,
     check_trusted_file,
     is_secret_field,
+    is_systemd_credential,
     read_secret,
 )
 from gatewayd.settings.tables import Draft, Entry, holds_path, rooted
@@ -49,6 +50,8 @@ def _named_files(draft: Draft, entry: Entry) -> Iterator[Problem]:
         path = _path(draft, entry, key)
         if path is None or not (key.endswith("_file") or is_secret_field(key, info)):
             continue
+        if _comes_later(info, path):
+            continue
         try:
             if is_secret_field(key, info):
                 check_secret_file(path)
@@ -56,6 +59,15 @@ def _named_files(draft: Draft, entry: Entry) -> Iterator[Problem]:
                 check_trusted_file(path)
         except SecretFileError as error:
             yield draft.source.problem((*entry.at, key), error.what, error.hint)
+
+
+def _comes_later(info: FieldInfo, path: Path) -> bool:
+    """The box writes this file itself; until then what needs it is out of service, and says so.
+    A credential of systemd it can't write."""
+    extra = info.json_schema_extra
+    if not isinstance(extra, dict) or extra.get("made_later") is not True:
+        return False
+    return path.parent.is_dir() and not path.exists() and not is_systemd_credential(path)
 
 
 def _path(draft: Draft, entry: Entry, key: str) -> Path | None:

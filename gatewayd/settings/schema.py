@@ -79,7 +79,7 @@ def _tidy(value: Any) -> Any:  # noqa: ANN401  # JSON values
             key: _tidy(inner)
             for key, inner in value.items()
             if not (key == "title" and isinstance(inner, str) and "(" not in inner)
-            and key != "secret_file"
+            and key not in ("secret_file", "made_later")
         }
     if isinstance(value, list):
         return [_tidy(inner) for inner in value]

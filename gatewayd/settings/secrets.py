@@ -65,7 +65,7 @@ def check_secret_file(path: Path) -> None:
     its own mode shows the mask of an access list.
     """
     found = check_file(path)
-    if found.st_mode & 0o077 and not _is_systemd_credential(path):
+    if found.st_mode & 0o077 and not is_systemd_credential(path):
         mode = f"mode {stat.S_IMODE(found.st_mode):04o}"
         raise SecretFileError(f"{path} can be read by others ({mode})", f"run: chmod 600 {path}")
     if found.st_size == 0:
@@ -99,7 +99,7 @@ def has_password(text: str) -> bool:
     return _PASSWORD_IN_URL.search(text) is not None
 
 
-def _is_systemd_credential(path: Path) -> bool:
+def is_systemd_credential(path: Path) -> bool:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     return folder is not None and path.absolute().is_relative_to(folder)
 

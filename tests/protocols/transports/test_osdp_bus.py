@@ -12,8 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from drivers.buses import osdp as bus_driver
-from drivers.buses.osdp import MAX_DEVICES, OsdpBusOptions, OsdpPlace, read_key
+from drivers.buses.osdp import MAX_DEVICES, OsdpBusOptions, OsdpPlace
 from drivers.buses.osdp_device import MAX_ORDERS, OsdpDevice
+from drivers.buses.osdp_keys import read_key
 from drivers.doors import osdp as board_driver
 from drivers.doors.osdp import OsdpIoOptions
 from drivers.protocols.osdp import commands
