@@ -14,7 +14,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: demo
-demo: ## a whole compound, simulated: eight readers, three boards, a camera; SPEED=8 tells its hour faster; SECONDS=60 fits it in and ends; BROKER=
+demo: ## a whole compound, simulated: ten readers, three boards, a camera; SPEED=8 tells its hour faster; SECONDS=60 fits it in and ends; BROKER=
 	@sh requirements/bootstrap.sh demo
 	@$(VENV)/gatewayd demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SPEED),--speed $(SPEED)) $(if $(BROKER),--broker $(BROKER))
 

@@ -30,43 +30,43 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_K
 T = TypeVar("T")
 
 
-class Port(Protocol):
-    """An open way to the device. One reader and one writer at a time."""
+class Source(Protocol):
+    """An open device that bytes come from. One reader at a time."""
 
     async def read(self) -> bytes:
-        """1 to MAX_READ bytes as they come; b"" at the end; OSError when the line is gone."""
+        """1 to MAX_READ bytes as they come; b"" at the end; OSError when the device is gone."""
+
+    async def close(self) -> None:
+        """Let go of the device; whoever still waits for it gets an OSError."""
+
+
+class Port(Source, Protocol):
+    """An open way to the device, both ways. One writer at a time."""
 
     async def write(self, data: bytes) -> None:
         """Hand all bytes to the kernel. OSError when the line is gone."""
 
-    async def close(self) -> None:
-        """Let go of the device; whoever still waits in read or write gets an OSError."""
+
+# ------------------------------------------------------------------------------ descriptors
 
 
-# ------------------------------------------------------------------------------ local port
+class Watched:
+    """A descriptor that the event loop watches. Owns who waits for it, and not its end.
 
+    One reader and one writer at a time.
+    """
 
-class LocalPort:
-    """A serial port of this machine: pyserial opens and configures, the event loop reads."""
-
-    def __init__(self, path: str, baud_rate: int) -> None:
-        """Raises OSError, with a hint where another process holds the port."""
-        try:
-            self._serial = serial.Serial(path, baud_rate, exclusive=True, timeout=0)
-        except serial.SerialException as error:
-            if error.errno == errno.EWOULDBLOCK:
-                raise OSError("in use by another process: stop one of the two") from error
-            raise
-        except (termios.error, ValueError) as error:  # pyserial lets these through
-            raise OSError(f"the port can't be set to {baud_rate} baud 8N1: {error}") from error
-        self._fd: int = self._serial.fileno()
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._released = False
         self._watched = False  # for reading: from one read to the next, and no longer
         self._wants_bytes: asyncio.Future[bytes] | None = None
         self._wants_room: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
+        """As `Source.read`."""
         loop = asyncio.get_running_loop()
-        self._check_open()
+        self._check_held()
         self._wants_bytes = loop.create_future()
         if not self._watched:
             self._watched = True
@@ -92,6 +92,7 @@ class LocalPort:
             waiter.set_exception(error)
 
     async def write(self, data: bytes) -> None:
+        """As `Port.write`."""
         rest = memoryview(data)
         while rest:
             try:
@@ -102,33 +103,63 @@ class LocalPort:
     async def _room(self) -> None:
         """Wait until the descriptor takes bytes."""
         loop = asyncio.get_running_loop()
-        self._check_open()
+        self._check_held()
         self._wants_room = waiter = loop.create_future()
         loop.add_writer(self._fd, _wake, waiter)
         try:
             await waiter
         finally:
             self._wants_room = None
-            if self._serial.is_open:  # else `close` has, and the number may be another's by now
+            if not self._released:  # else the number may be another's by now
                 loop.remove_writer(self._fd)
 
-    def _check_open(self) -> None:
-        if not self._serial.is_open:
+    def _check_held(self) -> None:
+        if self._released:
             raise OSError("the port was closed")
 
-    async def close(self) -> None:
+    def release(self) -> None:
+        """Before the descriptor is closed: whoever waits for it gets an OSError."""
+        self._released = True
         for waiter in (self._wants_bytes, self._wants_room):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(OSError("the port was closed"))
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._fd)
         loop.remove_writer(self._fd)
-        self._serial.close()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+# ------------------------------------------------------------------------------ local port
+
+
+class LocalPort:
+    """A serial port of this machine: pyserial opens and configures, the event loop reads."""
+
+    def __init__(self, path: str, baud_rate: int) -> None:
+        """Raises OSError, with a hint where another process holds the port."""
+        try:
+            self._serial = serial.Serial(path, baud_rate, exclusive=True, timeout=0)
+        except serial.SerialException as error:
+            if error.errno == errno.EWOULDBLOCK:
+                raise OSError("in use by another process: stop one of the two") from error
+            raise
+        except (termios.error, ValueError) as error:  # pyserial lets these through
+            raise OSError(f"the port can't be set to {baud_rate} baud 8N1: {error}") from error
+        self._watched = Watched(self._serial.fileno())
+
+    async def read(self) -> bytes:
+        return await self._watched.read()
+
+    async def write(self, data: bytes) -> None:
+        await self._watched.write(data)
+
+    async def close(self) -> None:
+        self._watched.release()
+        self._serial.close()
 
 
 # -------------------------------------------------------------------------------- over TCP

@@ -8,11 +8,11 @@ must not know what the bytes mean.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from drivers.line_ports import LocalPort, Port, open_rfc2217, open_socket
+from drivers.line_ports import LocalPort, Port, Source, open_rfc2217, open_socket
 from gatewayd.domain.model import NS_PER_S, Stamp
 from gatewayd.domain.ports import Clock, DeviceError
 
@@ -59,16 +59,18 @@ def check_url(url: str) -> str:
     return url
 
 
-class Line:
-    """One device's line. `events` has one consumer; `write` may be called from any task."""
+OpenSource = Callable[[], Awaitable[Source]]
 
-    def __init__(self, url: str, baud_rate: int, clock: Clock) -> None:
-        """Opens nothing: `events` does. Raises ValueError for a URL that names no line."""
-        self._url = check_url(url)
-        self._baud_rate = baud_rate
+
+class Reopening:
+    """What bytes come from, opened again whenever it breaks. `events` has one consumer."""
+
+    def __init__(self, name: str, open_source: OpenSource, clock: Clock) -> None:
+        """Opens nothing: `events` does. `open_source` raises OSError where it can't now."""
+        self._name = name
+        self._open_source = open_source
         self._clock = clock
-        self._port: Port | None = None
-        self._write_turn = asyncio.Lock()
+        self._source: Source | None = None
 
     async def events(self) -> AsyncGenerator[LineEvent]:
         """For ever: Connected, Received…, Disconnected, and again. Use `contextlib.aclosing`."""
@@ -77,14 +79,14 @@ class Line:
         while True:
             opened_ns = None
             try:
-                self._port = await _open(self._url, self._baud_rate)
+                self._source = await self._open_source()
                 opened_ns, told = self._clock.monotonic_ns(), False
                 yield Connected()
-                while data := await self._port.read():
+                while data := await self._source.read():
                     yield Received(data, self._clock.now())
-                reason = f"{self._url}: the device hung up"
+                reason = f"{self._name}: the device hung up"
             except OSError as error:
-                reason = f"{self._url}: {error}"
+                reason = f"{self._name}: {error}"
             finally:
                 await self._close()
             if not told:
@@ -95,6 +97,23 @@ class Line:
                 retry_s = FIRST_RETRY_S
             await self._clock.sleep_until(now_ns + round(retry_s * NS_PER_S))
             retry_s = min(retry_s * 2, MAX_RETRY_S)
+
+    async def _close(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            await source.close()
+
+
+class Line(Reopening):
+    """One device's serial line. `write` may be called from any task."""
+
+    def __init__(self, url: str, baud_rate: int, clock: Clock) -> None:
+        """Opens nothing: `events` does. Raises ValueError for a URL that names no line."""
+        super().__init__(check_url(url), self._open_port, clock)
+        self._url = url
+        self._baud_rate = baud_rate
+        self._port: Port | None = None
+        self._write_turn = asyncio.Lock()
 
     async def write(self, data: bytes) -> None:
         """Send all of it. Raises DeviceError when the line is down, breaks or takes no bytes."""
@@ -111,10 +130,13 @@ class Line:
             raise OSError("the line is not connected")
         await self._port.write(data)
 
+    async def _open_port(self) -> Port:
+        self._port = await _open(self._url, self._baud_rate)
+        return self._port
+
     async def _close(self) -> None:
-        port, self._port = self._port, None
-        if port is not None:
-            await port.close()
+        self._port = None
+        await super()._close()
 
 
 async def _open(url: str, baud_rate: int) -> Port:

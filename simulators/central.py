@@ -38,7 +38,8 @@ from simulators.central_messages import (
 from simulators.central_orders import Order, OrderBook
 from simulators.central_signing import Signer
 from simulators.central_store import Ack, EventStore, Presence, open_database
-from simulators.compound import DOORS, make_compound, records, utc_today
+from simulators.compound import DOORS, make_compound, utc_today
+from simulators.compound_records import records
 from simulators.control import ControlTable
 from simulators.device import Device, run_device
 

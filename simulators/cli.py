@@ -20,6 +20,7 @@ INTERRUPTED = 130  # by a second Ctrl-C, before all was put in order
 # Name → module with NAME, HELP, add_arguments(parser) and async run(args) -> int.
 SIMULATORS = {
     "reader": "simulators.reader",
+    "present": "simulators.present",
     "relay-board": "simulators.relay_board",
     "modbus-line": "simulators.modbus_line",
     "lcus-board": "simulators.lcus_board",

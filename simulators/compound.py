@@ -1,8 +1,8 @@
 """The simulated compound: who lives and works there, with which cards, from a seed.
 
-Owns the people, cards, calendars, schedules and levels as whitelist records of
-docs/reference/mqtt.md. Must not talk to anything: the simulated centre and the scenario both build
-the same compound from the same seed. Every name, phone and card is invented.
+Owns the people and their cards; compound_records.py has them as whitelist records. Must not talk to
+anything: the simulated centre and the scenario both build the same compound from the same seed.
+Every name, phone and card is invented.
 """
 
 from __future__ import annotations
@@ -15,11 +15,6 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gatewayd.domain.model import PersonId
-from gatewayd.domain.pin import person_pin
-
-Record = dict[str, Any]
-
 DAY_S = 86_400
 RESIDENTS = 300
 BUILDINGS = 6
@@ -27,6 +22,7 @@ DOORS = ("main-gate", "side-door")
 INNER_DOORS = ("office", "archive-outer", "archive-inner", "strong-room")  # for a few of the staff
 LANES = ("lane",)  # for those who drive
 VISITORS = 100  # one each hour
+GUESTS = 100  # likewise, with a QR pass in place of a card
 SITE_ZONE = ZoneInfo("Asia/Shanghai")
 
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田董袁于余"
@@ -51,22 +47,29 @@ SHIFT_NAMES = {
 
 
 class Tech(StrEnum):
-    """What a card speaks: a 125 kHz tag (40 bits), or one of the two usual Wiegand lengths."""
+    """What a card speaks: a 125 kHz tag (40 bits), or one of the two usual Wiegand lengths. A QR
+    pass and a plate are shown to readers of their own."""
 
     EM4100 = "em4100"
     WIEGAND_26 = "wiegand-26"
     WIEGAND_34 = "wiegand-34"
+    QR = "qr"
+    PLATE = "plate"
 
 
 # The accountant's; a scenario that types them writes them out.
 PIN, DURESS_PIN = "471108", "471109"
 
-BITS = {Tech.EM4100: 40, Tech.WIEGAND_26: 26, Tech.WIEGAND_34: 34}
+BITS = {Tech.EM4100: 40, Tech.WIEGAND_26: 26, Tech.WIEGAND_34: 34, Tech.QR: 0, Tech.PLATE: 0}
+TEXTS = (Tech.QR, Tech.PLATE)
+_QR_SIGNS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that a person takes for another
+_PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # GA 36: neither I nor O
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card's raw bits, first transmitted bit most significant, as upper-case hexadecimal."""
+    """A card's raw bits, first transmitted bit most significant, as upper-case hexadecimal; or the
+    text of a QR pass or a plate."""
 
     tech: Tech
     value: str = field(repr=False)
@@ -74,6 +77,11 @@ class Card:
     @property
     def bits(self) -> int:
         return BITS[self.tech]
+
+    @property
+    def kind(self) -> str:
+        """As the whitelist has it."""
+        return self.tech.value if self.tech in TEXTS else "card"
 
     @property
     def masked(self) -> str:
@@ -117,6 +125,13 @@ class Someone:
                 return issued.card
         raise KeyError(f"{self.id} holds no card of {'/'.join(map(str, bits))} bits")
 
+    def text_for(self, kind: str) -> Card:
+        """The newest QR pass or plate. Raises KeyError where there is none."""
+        for issued in reversed(self.issued):
+            if issued.card.kind == kind:
+                return issued.card
+        raise KeyError(f"{self.id} has no {kind}")
+
 
 @dataclass(frozen=True, slots=True)
 class Compound:
@@ -127,6 +142,7 @@ class Compound:
     strangers: tuple[Card, ...]  # cards that are nobody's
     doors: tuple[str, ...]
     visitors: tuple[Someone, ...] = ()  # each with a pass for one opening
+    guests: tuple[Someone, ...] = ()  # each with a QR pass for one opening
 
     @property
     def residents(self) -> tuple[Someone, ...]:
@@ -154,12 +170,16 @@ def make_compound(seed: int, today: date, doors: Sequence[str] = DOORS) -> Compo
     residents = tuple(maker.residents())
     special = maker.special()
     guards = tuple(maker.staff(f"guard-{n}", "保安", ("guards",)) for n in range(1, 5))
-    strangers = tuple(maker.card(tech) for tech in Tech for _ in range(4))
+    cards = tuple(tech for tech in Tech if tech not in TEXTS)
+    strangers = tuple(maker.card(tech) for tech in cards for _ in range(4))
     clerk = maker.staff("office-1", "物业", ("office",))
     special |= maker.named()
     visitors = tuple(maker.visitor(n) for n in range(1, VISITORS + 1))
-    people = (*residents, *special.values(), *guards, clerk, *visitors)
-    return Compound(people, special, strangers, tuple(doors), visitors)
+    guests = tuple(maker.guest(n) for n in range(1, GUESTS + 1))
+    special |= {who: maker.with_plate(special[who]) for who in ("driver", "late-payer")}
+    strangers += tuple(maker.card(tech) for tech in TEXTS for _ in range(4))
+    people = (*residents, *special.values(), *guards, clerk, *visitors, *guests)
+    return Compound(people, special, strangers, tuple(doors), visitors, guests)
 
 
 class _Maker:
@@ -253,10 +273,22 @@ class _Maker:
         return replace(someone, levels=("residents", "drivers"))
 
     def visitor(self, number: int) -> Someone:
+        return self._passing(f"visitor-{number}", Tech.EM4100)
+
+    def guest(self, number: int) -> Someone:
+        return self._passing(f"guest-{number}", Tech.QR)
+
+    def _passing(self, person_id: str, tech: Tech) -> Someone:
+        """Somebody with a pass for one opening."""
         name = self._rng.choice(SURNAMES) + self._given()
-        issued = (Issued(self.card(Tech.EM4100), uses=1),)
-        who = (f"visitor-{number}", name, "visitor", "访客", "", "", self._new_phone())
+        issued = (Issued(self.card(tech), uses=1),)
+        who = (person_id, name, "visitor", "访客", "", "", self._new_phone())
         return Someone(*who, ("residents",), issued)
+
+    def with_plate(self, someone: Someone) -> Someone:
+        """With the vehicle's plate, whose permit is that of the cards."""
+        plate = replace(someone.issued[-1], card=self.card(Tech.PLATE))
+        return replace(someone, issued=(*someone.issued, plate))
 
     def staff(self, person_id: str, place: str, levels: tuple[str, ...]) -> Someone:
         name = self._rng.choice(SURNAMES) + self._given()
@@ -272,6 +304,10 @@ class _Maker:
     def _draw(self, tech: Tech) -> str:
         if tech is Tech.EM4100:
             return f"{0x10:02X}{self._rng.getrandbits(32):08X}"  # 10: the customer code
+        if tech is Tech.QR:
+            return "YX-" + "".join(self._rng.choices(_QR_SIGNS, k=16))
+        if tech is Tech.PLATE:
+            return f"沪{self._rng.choice(_PLATE_LETTERS)}{self._rng.randrange(100_000):05d}"
         payload_bits = BITS[tech] - 2
         bits = with_parity(self._rng.getrandbits(payload_bits), payload_bits)
         return f"{bits:0{(BITS[tech] + 3) // 4}X}"
@@ -289,159 +325,6 @@ def with_parity(payload: int, payload_bits: int) -> int:
     even = (payload >> half).bit_count() & 1
     odd = 1 - ((payload & ((1 << half) - 1)).bit_count() & 1)
     return even << (payload_bits + 1) | payload << 1 | odd
-
-
-# ------------------------------------------------------------------------ whitelist records
-
-
-def records(compound: Compound, pin_key: bytes | None = None) -> list[Record]:
-    """The whole list in the order that docs/reference/mqtt.md asks for; without the site's key for
-    PINs nobody has one."""
-    people = [person_record(someone, pin_key) for someone in compound.people]
-    cards = [
-        credential_record(someone.id, issued)
-        for someone in compound.people
-        for issued in someone.issued
-    ]
-    rules = (*calendars(), *schedules(), *groups(compound.doors), *levels())
-    return [*rules, *people, *cards]
-
-
-def person_record(someone: Someone, pin_key: bytes | None = None) -> Record:
-    optional = {"watch": someone.watch} if someone.watch else {}
-    if pin_key is not None:
-        pins = {"pin": someone.pin, "duress_pin": someone.duress_pin}
-        who = PersonId(someone.id)
-        optional |= {key: person_pin(pin_key, who, pin) for key, pin in pins.items() if pin}
-    return {
-        "t": "person",
-        "id": someone.id,
-        "name": someone.name,
-        "role": someone.role,
-        "building": someone.building,
-        "unit": someone.unit,
-        "room": someone.room,
-        "phone": someone.phone,
-        "photo": "",
-        "levels": list(someone.levels),
-        **optional,
-    }
-
-
-def credential_record(person_id: str, issued: Issued) -> Record:
-    limits = {"uses": issued.uses, "permit_until": issued.permit_until}
-    optional = {key: limit for key, limit in limits.items() if limit is not None}
-    return {
-        "t": "credential",
-        "kind": "card",
-        "bits": issued.card.bits,
-        "value": issued.card.value,
-        "person": person_id,
-        "status": issued.status,
-        "valid_from": issued.valid_from,
-        "valid_until": issued.valid_until,
-        **optional,
-    }
-
-
-def calendars() -> list[Record]:
-    """China's public holidays and working weekends (调休): 2026 as the State Council announced
-    them; of 2027 the statutory days only, since the rest is announced the autumn before."""
-    in_2026 = [
-        ("2026-01-01", 3),
-        ("2026-02-15", 9),
-        ("2026-04-04", 3),
-        ("2026-05-01", 5),
-        ("2026-06-19", 3),
-        ("2026-09-25", 3),
-        ("2026-10-01", 7),
-    ]
-    in_2027 = [
-        ("2027-01-01", 1),
-        ("2027-02-05", 4),
-        ("2027-04-05", 1),
-        ("2027-05-01", 2),
-        ("2027-06-09", 1),
-        ("2027-09-15", 1),
-        ("2027-10-01", 3),
-    ]
-    worked = ("01-04", "02-14", "02-28", "05-09", "09-20", "10-10")
-    return [
-        _calendar("cn-2026", "2026年节假日", _dates(in_2026)),
-        _calendar(
-            "cn-2026-worked", "2026年调休上班日", [f"2026-{day}" for day in worked], "workday"
-        ),
-        _calendar("cn-2027", "2027年法定节日", _dates(in_2027)),
-    ]
-
-
-def _calendar(id_: str, name: str, dates: list[str], kind: str = "holiday") -> Record:
-    return {"t": "calendar", "id": id_, "name": name, "dates": dates, "kind": kind}
-
-
-def _dates(spans: Sequence[tuple[str, int]]) -> list[str]:
-    return [
-        (date.fromisoformat(first) + timedelta(days=n)).isoformat()
-        for first, days in spans
-        for n in range(days)
-    ]
-
-
-def schedules() -> list[Record]:
-    """Always; the office's, with its working weekends; and one a shift: on holidays cleaners come
-    for two hours of it."""
-    hours = [["08:30:00", "12:00:00"], ["13:30:00", "17:30:00"]]
-    worked = {"calendar": "cn-2026-worked", "as": "mon"}
-    shifts = [
-        _schedule(name, SHIFT_NAMES[name], [[[start, end]]] * 7, *_on_holidays([_short(start)]))
-        for name, (start, end) in SHIFTS.items()
-    ]
-    return [
-        _schedule("always", "全天", [[["00:00:00", "24:00:00"]]] * 7),
-        _schedule("office", "物业办公时间", [hours] * 5 + [[]] * 2, worked, *_on_holidays([])),
-        *shifts,
-    ]
-
-
-def _on_holidays(hours: list[list[str]]) -> list[Record]:
-    return [{"calendar": calendar, "hours": hours} for calendar in ("cn-2026", "cn-2027")]
-
-
-def _short(start: str) -> list[str]:
-    return [start, f"{int(start[:2]) + 2:02d}:00:00"]
-
-
-def _schedule(
-    schedule_id: str, name: str, week: list[list[list[str]]], *special_days: Record
-) -> Record:
-    schedule: Record = {"t": "schedule", "id": schedule_id, "name": name, "week": week}
-    return schedule | {"special_days": list(special_days)}
-
-
-def groups(doors: Sequence[str]) -> list[Record]:
-    """The entrances, and the rooms that are not for everybody."""
-    inner = {"t": "group", "id": "inner-rooms", "name": "内部房间", "doors": list(INNER_DOORS)}
-    entrances = {"t": "group", "id": "entrances", "name": "小区出入口", "doors": list(doors)}
-    return [entrances, inner]
-
-
-def levels() -> list[Record]:
-    """Residents and guards at all hours, office and cleaners in their own, through all entrances;
-    who has keys to the inner rooms, and who drives in."""
-    named = {"residents": ("住户", "always"), "guards": ("保安", "always")}
-    named |= {"office": ("物业", "office")}
-    named |= {shift: (SHIFT_NAMES[shift], shift) for shift in SHIFTS}
-    through = {"doors": [], "groups": ["entrances"]}
-    drivers = {"name": "车主", "doors": list(LANES), "groups": [], "schedule": "always"}
-    keyholders = {"name": "内部房间", "doors": [], "groups": ["inner-rooms"], "schedule": "always"}
-    return [
-        *(
-            {"t": "level", "id": level, "name": name, **through, "schedule": schedule}
-            for level, (name, schedule) in named.items()
-        ),
-        {"t": "level", "id": "keyholders", **keyholders},
-        {"t": "level", "id": "drivers", **drivers},
-    ]
 
 
 def utc_today(wall_ms: int) -> date:

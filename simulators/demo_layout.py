@@ -21,6 +21,8 @@ READERS = {
     "archive-inner-in": ("--kind", "wiegand-hex"),
     "strong-room-in": ("--kind", "wiegand-hex"),
     "lane-in": ("--kind", "id12"),
+    "main-gate-qr": ("--kind", "line"),
+    "lane-plates": ("--kind", "line", "--encoding", "gb18030"),
 }
 # Each on an OSDP line of its own, in a secure channel: keypad, light, buzzer and display.
 OSDP_READERS = {"office-in": "office-line"}

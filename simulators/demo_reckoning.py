@@ -21,16 +21,17 @@ Event = dict[str, Any]
 GRANTED, DENIED, OUTCOME = "access.granted", "access.denied", "access.outcome"
 MAX_NAMED = 10
 EXPECTED_ORDERS = {"fire_reset", "change_password"}  # the scenario's guard gives no others
+NAMES = {"qr": "QR pass"}  # kinds of credentials that are not called what they are
 NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class SentTap:
-    """A card that was shown or a code that was typed, as the scenario wrote it down."""
+    """What was shown, or a code that was typed, as the scenario wrote it down."""
 
     n: int
     reader: str
-    kind: str  # card, pin
+    kind: str  # card, pin, qr, plate
     masked: str
     sent_ns: int
     expect: str
@@ -193,8 +194,9 @@ def _hit(lanes: Sequence[Lane]) -> Iterable[str]:
 
 
 def shown_as(kind: str, masked: str) -> str:
-    """In words: a card by its last four digits; of a code there is nothing to tell."""
-    return "a code" if kind == "pin" else f"card …{masked[-4:]}"
+    """In words: a card, pass or plate by its last four characters; of a code there is nothing to
+    tell."""
+    return "a code" if kind == "pin" else f"{NAMES.get(kind, kind)} …{masked[-4:]}"
 
 
 def decided_on(event: Event) -> str:

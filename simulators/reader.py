@@ -1,13 +1,15 @@
-"""A simulated card reader on a pseudo-terminal. Owns presentations, typing and their faults; the
-bytes are made in reader_frames.py, the line is in pty_line.py.
+"""A simulated reader on a pseudo-terminal: of cards, or of texts such as QR passes and plates. Owns
+presentations, typing and their faults; the bytes are made in reader_frames.py, the line is in
+pty_line.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,25 @@ from simulators.control import ControlError, ControlTable, Reply, Request, Verb
 from simulators.device import Device, run_device
 from simulators.line_faults import MAX_SLOWDOWN, MAX_TIMES, LineFaults
 from simulators.pty_line import BAUDS, PtyLine
-from simulators.reader_frames import KEYPADS, KINDS, MAX_KEYS, frame_of, key_bursts, parse_value
+from simulators.reader_frames import (
+    ENCODINGS,
+    KEYPADS,
+    KINDS,
+    LINE,
+    LINE_ENDS,
+    MAX_KEYS,
+    MAX_TEXT,
+    LineForm,
+    frame_of,
+    key_bursts,
+    parse_value,
+)
 
 NAME = "reader"
-HELP = "a card reader on a pseudo-terminal, with faults to order"
+HELP = "a reader of cards or texts on a pseudo-terminal, with faults to order"
 
-REPEAT_S = 0.05  # RDM6300: a tag in the field, start to start
+# What repeats for as long as it is held there, start to start: a tag, a code before a scanner.
+REPEATS_S = {"rdm6300": 0.05, LINE: 0.5}
 MAX_HOLD_S = 25.0  # less than a control client waits for its reply
 KEY_GAP_S = 0.2  # from key to key, as somebody types who knows the PIN
 MAX_KEY_GAP_S = MAX_HOLD_S / MAX_KEYS
@@ -29,10 +44,13 @@ _PLUGGING = ("unplug", "replug")
 _CHECKED = ("id12", "rdm6300", "wiegand-binary")
 _WITH_PARITY = _WITH_KEYPAD = ("wiegand-hex", "wiegand-binary")
 
+# The bytes of one transmission, with a spoilt checksum and with a spoilt parity or without.
+Frame = Callable[[bool, bool], bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """What went over the line for one card. The times are None where nothing did.
+    """What went over the line for one card or text. The times are None where nothing did.
 
     `first_ns` and `sent_ns`: monotonic ns after the last byte of the first and of the last frame.
     `count`: presentations that reached the line since the start, this one included.
@@ -67,17 +85,22 @@ class SimulatedReader(Device):
         link: Path,
         *,
         keypad: int | None = None,
+        form: LineForm | None = None,
         baud: int = 9600,
         seed: int = 0,
         control: Path | None = None,
     ) -> None:
+        """`form` is how a line reader writes; the others have none."""
         super().__init__(control)
         if kind not in KINDS:
             raise ValueError(f"no reader kind {kind!r}; known: {', '.join(KINDS)}")
         if keypad is not None and kind not in _WITH_KEYPAD:
             raise ValueError(f"{kind} has no keypad: use {' or '.join(_WITH_KEYPAD)}")
+        if form is not None and kind != LINE:
+            raise ValueError(f"{kind} sends no text: encoding, ends and the like are for {LINE!r}")
         self._kind = kind
         self._keypad = keypad
+        self._form = form or LineForm()
         self._line = PtyLine(link, baud, seed)
         self._faults = LineFaults(FAULTS)
         self._turn = asyncio.Lock()  # one card in the field, or one hand at the keys
@@ -96,7 +119,7 @@ class SimulatedReader(Device):
 
     def controls(self) -> ControlTable:
         return {
-            "present": Verb(self._order_present, ("bits", "value", "hold_s")),
+            "present": Verb(self._order_present, ("bits", "value", "text", "hold_s")),
             "press": Verb(self._order_press, ("keys", "gap_s")),
             "fault": Verb(self._order_fault, ("kind", "times", "factor")),
             "clear": Verb(self._order_clear),
@@ -108,24 +131,46 @@ class SimulatedReader(Device):
     async def present(self, bits: int, value: str, hold_s: float = 0.0) -> Presentation:
         """Hold a card to the reader; returns after the last byte. Raises ValueError."""
         number = parse_value(self._kind, bits, value)
+        return await self._present(partial(self._card_frame, bits, number), hold_s)
+
+    async def show(self, text: str, hold_s: float = 0.0) -> Presentation:
+        """Hold a code, or a plate, before the reader; returns after the last byte.
+
+        Raises ValueError, without the text, where this reader can't send it.
+        """
+        if self._kind != LINE:
+            raise ValueError(f"{self._kind} sends no text: start a reader of --kind {LINE}")
+        frame = self._form.frame_of(text)
+        return await self._present(lambda _checksum, _parity: frame, hold_s)
+
+    def _card_frame(
+        self, bits: int, number: int, spoil_checksum: bool, spoil_parity: bool
+    ) -> bytes:
+        if spoil_parity:
+            number ^= 1  # a parity bit in each common format; of a key, its code
+        return frame_of(self._kind, bits, number, spoil_checksum=spoil_checksum)
+
+    async def _present(self, frame: Frame, hold_s: float) -> Presentation:
         async with self._turn:
             if self._faults.take("silence") is not None or not self._line.plugged:
                 return Presentation(False, 0, self._presented, None, None)
-            return await self._send_held(bits, number, hold_s)
+            return await self._send_held(frame, hold_s)
 
-    async def _send_held(self, bits: int, number: int, hold_s: float) -> Presentation:
-        """One frame, or with an RDM6300 one every 50 ms for as long as the card is held."""
+    async def _send_held(self, frame: Frame, hold_s: float) -> Presentation:
+        """Once, or with a reader that repeats what it sees again and again for as long as that."""
         loop = asyncio.get_running_loop()
         start = loop.time()
-        held_s = hold_s if self._kind == "rdm6300" else 0.0
+        repeat_s = REPEATS_S.get(self._kind)
         times: list[int] = []
         while True:
-            sent_ns = await self._send_frame(bits, number)
+            sent_ns = await self._send_frame(frame)
             if sent_ns is None:
                 break
             times.append(sent_ns)
-            next_s = start + len(times) * REPEAT_S
-            if max(next_s, loop.time()) - start > held_s:
+            if repeat_s is None:
+                break
+            next_s = start + len(times) * repeat_s
+            if max(next_s, loop.time()) - start > hold_s:
                 break
             await asyncio.sleep(max(next_s - loop.time(), 0))
         self._presented += bool(times)
@@ -152,14 +197,12 @@ class SimulatedReader(Device):
         assert self._keypad is not None  # noqa: S101  # `key_bursts` raised where there is none
         if self._faults.take("silence") is not None:
             return None
-        return await self._send_frame(self._keypad, burst)
+        return await self._send_frame(partial(self._card_frame, self._keypad, burst))
 
-    async def _send_frame(self, bits: int, number: int) -> int | None:
+    async def _send_frame(self, frame: Frame) -> int | None:
         """Send one transmission with whatever is wrong now; None where the line was unplugged."""
-        if self._faults.take("bad_parity") is not None:
-            number ^= 1  # a parity bit in each common format; of a key, its code
-        spoil = self._faults.take("bad_checksum") is not None
-        data = frame_of(self._kind, bits, number, spoil_checksum=spoil)
+        spoil_parity = self._faults.take("bad_parity") is not None
+        data = frame(self._faults.take("bad_checksum") is not None, spoil_parity)
         if self._faults.take("half") is not None:
             data = data[: len(data) // 2]
         if self._faults.take("duplicate") is not None:
@@ -175,6 +218,8 @@ class SimulatedReader(Device):
 
     def fault(self, kind: str, times: int = 0, factor: float = 10.0) -> None:
         """From now on, for `times` transmissions (0: until `clear`). Raises ControlError."""
+        if self._kind == LINE and kind in ("bad_checksum", "bad_parity"):
+            raise ControlError(f"a {LINE} carries neither checksum nor parity: use half or noise")
         if kind == "bad_checksum" and self._kind not in _CHECKED:
             raise ControlError(f"{self._kind} carries no checksum: use bad_parity")
         if kind == "bad_parity" and self._kind not in _WITH_PARITY:
@@ -197,9 +242,13 @@ class SimulatedReader(Device):
     # ------------------------------------------------------------------------------ orders
 
     async def _order_present(self, request: Request) -> Reply:
-        bits = request.integer("bits", least=1, most=255)
         hold_s = request.number("hold_s", 0.0, most=MAX_HOLD_S)
         try:
+            if self._kind == LINE or "text" in request.fields:
+                if {"bits", "value"} & request.fields.keys():
+                    raise ControlError("write 'text', or 'bits' and 'value', not both")
+                return asdict(await self.show(request.text("text", most=MAX_TEXT), hold_s))
+            bits = request.integer("bits", least=1, most=255)
             return asdict(await self.present(bits, request.text("value", most=64), hold_s))
         except ValueError as error:
             raise ControlError(str(error)) from error
@@ -256,6 +305,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--link", type=Path, required=True, help="link to the client's end")
     parser.add_argument("--kind", choices=KINDS, default="id12", help="what it speaks")
     parser.add_argument("--keypad", type=int, choices=KEYPADS, help="has keys: bits of each")
+    parser.add_argument("--encoding", choices=ENCODINGS, help="of a line; utf-8 if not given")
+    parser.add_argument("--prefix", help="in front of each line")
+    parser.add_argument("--suffix", help="behind each line, before its end")
+    parser.add_argument("--line-end", choices=tuple(LINE_ENDS), help="crlf if not given")
     parser.add_argument("--baud", type=int, choices=BAUDS, default=9600, help="pace of the bytes")
     parser.add_argument("--seed", type=int, default=0, help="of noise and fragments")
     parser.add_argument("--control", type=Path, help="Unix socket for orders")
@@ -267,8 +320,20 @@ async def run(args: argparse.Namespace) -> int:
         args.kind,
         args.link,
         keypad=args.keypad,
+        form=_form(args),
         baud=args.baud,
         seed=args.seed,
         control=args.control,
     )
     return await run_device(reader)
+
+
+def _form(args: argparse.Namespace) -> LineForm | None:
+    """None where nothing of it was said."""
+    names = {"encoding": "encoding", "prefix": "prefix", "suffix": "suffix", "line_end": "end"}
+    said = {
+        field: value
+        for option, field in names.items()
+        if (value := getattr(args, option)) is not None
+    }
+    return LineForm(**said) if said else None

@@ -1,11 +1,16 @@
-"""What a reader sends for a card or a key. Pure; from the wire's rules, not from a codec."""
+"""What a reader sends for a card, a key or a text. Pure; from the wire's rules, no codec's."""
 
 from __future__ import annotations
 
 import functools
 import operator
+from dataclasses import dataclass
 
-KINDS = ("id12", "rdm6300", "wiegand-hex", "wiegand-binary")
+LINE = "line"  # a scanner or plate recogniser: text, and no cards of so many bits
+KINDS = ("id12", "rdm6300", "wiegand-hex", "wiegand-binary", LINE)
+ENCODINGS = ("utf-8", "gb18030")
+LINE_ENDS = {"cr": "\r", "lf": "\n", "crlf": "\r\n"}
+MAX_TEXT = 600  # characters: more than any pass, so that too long a line can be sent as well
 TAG_BITS = 40
 MAX_WIEGAND_BITS = 255  # the binary form counts bits in one byte
 KEYPADS = (4, 8)  # bits that a Wiegand keypad sends for a key
@@ -16,6 +21,8 @@ _STX, _ETX = b"\x02", b"\x03"
 
 def parse_value(kind: str, bits: int, value: str) -> int:
     """The card's number. Raises ValueError, without the number, where the reader can't send it."""
+    if kind == LINE:
+        raise ValueError("a line reader sends text: write 'text' in place of 'bits' and 'value'")
     if kind in {"id12", "rdm6300"} and bits != TAG_BITS:
         raise ValueError(f'an {kind} reader sends {TAG_BITS} bits: write "bits": {TAG_BITS}')
     if not 1 <= bits <= MAX_WIEGAND_BITS:
@@ -26,6 +33,35 @@ def parse_value(kind: str, bits: int, value: str) -> int:
     if number >> bits:
         raise ValueError(f"'value' has more than {bits} bits: write fewer digits or more bits")
     return number
+
+
+@dataclass(frozen=True, slots=True)
+class LineForm:
+    """How a scanner is set to write a line."""
+
+    encoding: str = "utf-8"
+    prefix: str = ""
+    suffix: str = ""
+    end: str = "crlf"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an encoding or an end that scanners have not."""
+        for what, value, known in (
+            ("encoding", self.encoding, ENCODINGS),
+            ("line end", self.end, tuple(LINE_ENDS)),
+        ):
+            if value not in known:
+                raise ValueError(f"no {what} {value!r}; known: {', '.join(known)}")
+
+    def frame_of(self, text: str) -> bytes:
+        """The bytes of one line. Raises ValueError, without the text, where it can't be one."""
+        if not 1 <= len(text) <= MAX_TEXT or "\r" in text or "\n" in text:
+            raise ValueError(f"'text' must be 1 to {MAX_TEXT} characters on one line")
+        line = self.prefix + text + self.suffix + LINE_ENDS[self.end]
+        try:
+            return line.encode(self.encoding)
+        except UnicodeEncodeError:
+            raise ValueError(f"'text' has a character that {self.encoding} has not") from None
 
 
 def key_bursts(kind: str, keypad: int | None, keys: str) -> list[int]:

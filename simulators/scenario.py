@@ -120,6 +120,7 @@ async def check_stage(path: Path, scenario: Scenario, stage: Stage) -> None:
     mute = {door for door, told in zip(readers, statuses, strict=True) if not told["keypad"]}
     named = [each["name"] for each in (await stage.inputs.ask({"do": "status"}))["named"]]
     faults = [fault async for fault in _barriers_missing(path, scenario, stage)]
+    faults += [fault async for fault in _scanners_missing(path, scenario, stage)]
     for number, scene in enumerate(scenario.scene):
         key = f"{path}: scene.{number}"
         if (scene.pin or scene.code) and scene.door in mute:
@@ -145,6 +146,15 @@ async def _barriers_missing(path: Path, scenario: Scenario, stage: Stage) -> Asy
             if door.barrier > len(known):
                 what = f"the relay board has {len(known)}: start it with --barrier"
                 yield f"{path}: door.{number}.barrier: {what}"
+
+
+async def _scanners_missing(path: Path, scenario: Scenario, stage: Stage) -> AsyncIterator[str]:
+    for number, door in enumerate(scenario.door):
+        if door.scanner:
+            kind = (await stage.readers[door.scanner].ask({"do": "status"})).get("kind")
+            if kind != "line":
+                what = f"{door.scanner} ({kind}) sends no text: start a reader of --kind line"
+                yield f"{path}: door.{number}.scanner: {what}"
 
 
 async def _tell(

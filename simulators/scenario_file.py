@@ -31,7 +31,7 @@ AT_BARRIERS = ("drive", "refused", "order")
 WHO = (
     *("resident", "guard", "expired", "suspended", "lost", "unknown", "cleaner-off-duty"),
     *("visitor", "watched", "lender", "accountant", "archivist", "trainee", "keeper", "auditor"),
-    *("driver", "late-payer"),
+    *("driver", "late-payer", "guest"),
 )
 Order = Literal["lockdown", "lift_lockdown", "open", "forgive"]
 
@@ -39,12 +39,12 @@ Order = Literal["lockdown", "lift_lockdown", "open", "forgive"]
 KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     act: (frozenset(needs.split()), frozenset(may.split()))
     for act, needs, may in (
-        ("enter", "door expect", "who pin open_s"),
-        ("refused", "door expect", "who pin"),
-        ("held", "door expect open_s", "who pin"),
+        ("enter", "door expect", "who pin open_s show"),
+        ("refused", "door expect", "who pin show"),
+        ("held", "door expect open_s", "who pin show"),
         ("pin", "door code expect", "open_s"),
         ("through", "door then then_expect", "who"),
-        ("drive", "door who expect", "open_s"),
+        ("drive", "door who expect", "open_s show"),
         ("leave", "door", "open_s who expect"),
         ("forced", "door open_s", ""),
         ("input", "input open_s", "door"),
@@ -99,6 +99,7 @@ class ScenarioDoor(_Table):
     board: str = ""
     share: float = Field(default=1, ge=0)
     exit_reader: str = ""
+    scanner: str = ""
 
     @model_validator(mode="after")
     def _wired(self) -> Self:
@@ -110,7 +111,7 @@ class ScenarioDoor(_Table):
 
     @property
     def readers(self) -> tuple[str, ...]:
-        return (self.reader, self.exit_reader) if self.exit_reader else (self.reader,)
+        return tuple(filter(None, (self.reader, self.exit_reader, self.scanner)))
 
 
 class Crowd(_Table):
@@ -134,6 +135,7 @@ class Scene(_Table):
     then: str = ""
     then_expect: str = ""
     part: str = ""
+    show: Literal["card", "qr", "plate"] = "card"
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -148,6 +150,8 @@ class Scene(_Table):
         for key in sorted(given - needs - may - {"at_s", "act", "part"}):
             known = ", ".join(sorted(needs | may))
             raise ValueError(f"act '{self.act}' has no {key}: take it out; it has {known}")
+        if self.pin and self.show != "card":
+            raise ValueError(f"pin: is typed after a card, not after a {self.show}: take it out")
         return self
 
     @property
@@ -175,6 +179,7 @@ class Scenario(_Table):
         if not any(door.share for door in self.door):
             raise ValueError("no door has a share of the crowd: give one a share above 0")
         mute = {door.id for door in self.door if not door.exit_reader}
+        blind = {door.id for door in self.door if not door.scanner}
         barriers = {door.id for door in self.door if door.barrier}
         for scene in self.scene:
             for named in {scene.door, scene.then} - {"", *known}:
@@ -182,6 +187,10 @@ class Scenario(_Table):
             if scene.act == "leave" and scene.expect and scene.door in mute:
                 raise ValueError(
                     f"a scene leaves by card at '{scene.door}', which has no exit_reader"
+                )
+            if scene.show != "card" and scene.door in blind:
+                raise ValueError(
+                    f"a scene shows a {scene.show} at '{scene.door}', which has no scanner"
                 )
             if scene.act == "drive" and scene.door not in barriers:
                 raise ValueError(f"a scene drives through '{scene.door}', which has no barrier")

@@ -44,6 +44,7 @@ class Step:
     digits: str = field(default="", repr=False)
     then: str = ""
     then_expect: str = ""
+    shows: str = "card"  # or a qr or plate, at the door's scanner
 
     @property
     def shows_card(self) -> bool:
@@ -82,6 +83,11 @@ def stays_out(step: Step) -> bool:
 def make_plan(scenario: Scenario, compound: Compound, telling: Telling) -> Plan:
     """Lay the scenes and the crowd on the doors' time, one after the other at each door."""
     return _Planner(scenario, compound, telling).plan()
+
+
+def _fits(card: Card, step: Step, bits: Sequence[int]) -> bool:
+    """Whether the reader that the step is at reads such a card."""
+    return card.kind == step.shows and (card.kind != "card" or card.bits in bits)
 
 
 class _Planner:
@@ -161,7 +167,8 @@ class _Planner:
         about = (0, 0.0, scene.door, scene.act, scene.what, None, scene.expect, pass_s)
         if scene.act == "through":
             about = (*about[:6], "granted", pass_s)
-        return Step(*about, scene.pin or scene.code or "", scene.then, scene.then_expect)
+        digits = scene.pin or scene.code or ""
+        return Step(*about, digits, scene.then, scene.then_expect, scene.show)
 
     def _over_s(self, step: Step) -> float:
         """When all of it is over; at its door, others may have come meanwhile."""
@@ -272,13 +279,14 @@ class _Planner:
 
     def _card(self, step: Step, bits: Sequence[int]) -> Card:
         if step.who == "unknown":
-            strange = [card for card in self._compound.strangers if card.bits in bits]
+            strange = [card for card in self._compound.strangers if _fits(card, step, bits)]
             self._strangers += 1
             return strange[self._strangers % len(strange)]
         if step.act == "leave" and step.who == "resident":
             return self._leaver().card_for(bits)
         comes_in = step.expect == "granted" and step.act != "leave"
-        return self._person(step.who, comes_in=comes_in).card_for(bits)
+        person = self._person(step.who, comes_in=comes_in)
+        return person.card_for(bits) if step.shows == "card" else person.text_for(step.shows)
 
     def _rested_inside(self) -> list[str]:
         return [person for person in self._inside if person not in self._lately]
@@ -304,6 +312,8 @@ class _Planner:
             return self._resident(comes_in=comes_in)
         if who == "visitor":
             return self._compound.visitors[self._seed % len(self._compound.visitors)]
+        if who == "guest":
+            return self._compound.guests[self._seed % len(self._compound.guests)]
         if who == "guard":
             candidates = tuple(p for p in self._compound.people if "guards" in p.levels)
         elif who == "cleaner-off-duty":

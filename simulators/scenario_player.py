@@ -61,6 +61,8 @@ class Played:
 
 
 def _reader(door: ScenarioDoor, step: Step) -> str:
+    if step.shows != "card":
+        return door.scanner
     return door.exit_reader if step.act == "leave" else door.reader
 
 
@@ -148,13 +150,13 @@ class Player:
     # ------------------------------------------------------------------------ at the reader
 
     async def _tap(self, door: ScenarioDoor, step: Step) -> None:
-        """Show the card, type its PIN, and write down that it was shown: the last four digits."""
+        """Show the card, type its PIN, and write down that it was shown: the last four digits. A
+        QR pass or a plate goes to the scanner."""
         card = step.card
         assert card is not None  # noqa: S101  # the planner deals one to each tapping step
         hold_s, reader = self._scenario.pace.hold_s, _reader(door, step)
-        sent = await self._stage.readers[reader].ask(
-            {"do": "present", "bits": card.bits, "value": card.value, "hold_s": hold_s}
-        )
+        what = {"bits": card.bits, "value": card.value} if card.bits else {"text": card.value}
+        sent = await self._stage.readers[reader].ask({"do": "present", **what, "hold_s": hold_s})
         if not sent["sent"]:
             self.played.not_sent += 1
             return
@@ -162,7 +164,7 @@ class Player:
         if step.digits:
             await self._pause(self._scenario.pace.key_s)
             sent_ns = (await self._type(door, step))["sent_ns"] or sent_ns
-        self._write(door, step, sent_ns, kind="card", bits=card.bits, masked=card.masked)
+        self._write(door, step, sent_ns, kind=card.kind, bits=card.bits, masked=card.masked)
 
     async def _type_code(self, door: ScenarioDoor, step: Step) -> None:
         """Type a code, and write down that one was typed: nothing of it."""

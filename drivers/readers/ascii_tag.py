@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drivers.protocols.ascii_tag import AsciiTagDecoder
 from drivers.protocols.bit_order import DESCRIPTION, Order
-from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of
+from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of, serial_reader
 from gatewayd.domain.ports import Driver, DriverContext, DriverKind
 
 
@@ -22,7 +22,7 @@ class AsciiTagOptions(LineReaderOptions):
 
 def build(options: AsciiTagOptions, context: DriverContext) -> LineReader:
     """A reader that opens its line when it runs."""
-    return LineReader(options, partial(AsciiTagDecoder, options.reverse), context)
+    return serial_reader(options, partial(AsciiTagDecoder, options.reverse), context)
 
 
 DRIVER = Driver(

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from drivers.protocols.keypad import Key
 from drivers.readers.presentation import Presentations
-from drivers.transport import Connected, Disconnected, Line, Received, check_url
+from drivers.transport import Connected, Disconnected, Line, Received, Reopening, check_url
 from gatewayd.domain.model import NS_PER_MS, Credential, Stamp
 from gatewayd.domain.ports import (
     Arriving,
@@ -40,6 +40,16 @@ class Decoder(Protocol):
         """The line was silent for so long that a message under way is over."""
 
 
+DebounceMs = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=60_000,
+        description="The same card again this soon after it was last seen is the same tap.",
+    ),
+]
+
+
 class LineReaderOptions(BaseModel):
     """The keys that all serial readers have."""
 
@@ -52,12 +62,15 @@ class LineReaderOptions(BaseModel):
     baud_rate: int = Field(
         default=9600, ge=300, le=921_600, description="Bits a second; 8 data bits, no parity."
     )
-    debounce_ms: int = Field(
-        default=1_000,
-        ge=0,
-        le=60_000,
-        description="The same card again this soon after it was last seen is the same tap.",
-    )
+    debounce_ms: DebounceMs = 1_000
+
+
+def serial_reader(
+    options: LineReaderOptions, make_decoder: Callable[[], Decoder], context: DriverContext
+) -> LineReader:
+    """A reader that opens its serial line when it runs."""
+    line = Line(options.port, options.baud_rate, context.clock)
+    return LineReader(line, options.debounce_ms, make_decoder)
 
 
 def port_of(options: LineReaderOptions) -> str:
@@ -69,15 +82,12 @@ class LineReader:
     """Implements `gatewayd.domain.ports.Reader`: one run, for ever, through every unplugging."""
 
     def __init__(
-        self,
-        options: LineReaderOptions,
-        make_decoder: Callable[[], Decoder],
-        context: DriverContext,
+        self, line: Reopening, debounce_ms: int, make_decoder: Callable[[], Decoder]
     ) -> None:
-        self._line = Line(options.port, options.baud_rate, context.clock)
+        self._line = line
         self._make_decoder = make_decoder
         self._decoder = make_decoder()
-        self._presentations = Presentations(options.debounce_ms)
+        self._presentations = Presentations(debounce_ms)
         self._last_bytes_ns: int | None = None
 
     async def run(self, emit: Callable[[ReaderEvent], None]) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pydantic import Field
 
 from drivers.protocols.text_line import Encoding, TextLineDecoder
-from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of
+from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of, serial_reader
 from drivers.readers.text_settings import TextOptions
 from gatewayd.domain.ports import Driver, DriverContext, DriverKind
 
@@ -27,7 +27,7 @@ class TextLineOptions(LineReaderOptions, TextOptions):
 def build(options: TextLineOptions, context: DriverContext) -> LineReader:
     """A reader that opens its line when it runs."""
     decoder = partial(TextLineDecoder, options.reading.read, options.encoding)
-    return LineReader(options, decoder, context)
+    return serial_reader(options, decoder, context)
 
 
 DRIVER = Driver(

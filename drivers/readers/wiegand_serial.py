@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from drivers.protocols.bit_order import DESCRIPTION, Order
 from drivers.protocols.wiegand_serial import BinaryDecoder, HexLineDecoder
-from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of
+from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of, serial_reader
 from drivers.readers.text_settings import check_frame
 from gatewayd.domain.ports import Driver, DriverContext, DriverKind
 
@@ -48,9 +48,9 @@ def build(options: WiegandSerialOptions, context: DriverContext) -> LineReader:
     """A reader that opens its line when it runs."""
     unknown, reverse = options.accept_unknown_lengths, options.reverse
     if options.dialect == "binary":
-        return LineReader(options, partial(BinaryDecoder, unknown, reverse), context)
+        return serial_reader(options, partial(BinaryDecoder, unknown, reverse), context)
     around = (options.prefix.encode("ascii"), options.suffix.encode("ascii"))
-    return LineReader(options, partial(HexLineDecoder, unknown, reverse, *around), context)
+    return serial_reader(options, partial(HexLineDecoder, unknown, reverse, *around), context)
 
 
 DRIVER = Driver(

@@ -22,6 +22,7 @@ AreaId = NewType("AreaId", str)
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 DAY_S = 86_400
+MOST_COVERS = 32  # of a masked credential: a screen's row has no room for a kilobyte of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,11 @@ class Credential:
 
     @property
     def masked(self) -> str:
-        """What a guard or a log may see: all but the last four characters covered."""
+        """What a guard or a log may see: all but the last four characters covered. Of a long text,
+        such as a QR code that is no pass, not every cover is shown."""
         if len(self.value) <= 4:
             return "••••"
-        return "•" * (len(self.value) - 4) + self.value[-4:]
+        return "•" * min(len(self.value) - 4, MOST_COVERS) + self.value[-4:]
 
 
 def card(bits: int, bit_count: int, format: str = "") -> Credential:  # noqa: A002  # the trade's word

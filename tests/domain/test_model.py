@@ -33,6 +33,7 @@ def test_a_value_that_does_not_fit_is_refused(bits: int, count: int) -> None:
 def test_a_mask_leaves_four_characters_and_hides_short_values_whole() -> None:
     assert card(0x100086F444, 40).masked == "••••••F444"
     assert Credential(CredentialKind.PIN, "1234").masked == "••••"
+    assert Credential(CredentialKind.QR, "x" * 1000 + "1234").masked == "•" * 32 + "1234"
 
 
 def test_no_secret_is_in_a_repr() -> None:

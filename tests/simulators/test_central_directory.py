@@ -21,7 +21,8 @@ from simulators.central_directory import CHUNK_BYTES, Directory, DirectoryError,
 from simulators.central_orders import OrderBook
 from simulators.central_signing import Signer
 from simulators.central_store import Presence, open_database
-from simulators.compound import make_compound, records
+from simulators.compound import make_compound
+from simulators.compound_records import records
 
 GATE = Presence("gate-1", True, "b", "e", "nonce-1", "0.1.0", 0, {})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewayd.domain.model import LevelId, PersonId, ScheduleId
+from gatewayd.domain.model import Credential, CredentialKind, LevelId, PersonId, ScheduleId
 from gatewayd.domain.pin import person_pin
 from gatewayd.domain.schedule import is_open
 from gatewayd.store.whitelist import WhitelistStore
@@ -19,12 +19,10 @@ from simulators.compound import (
     SITE_ZONE,
     Card,
     Tech,
-    calendars,
     make_compound,
     off_duty_shift,
-    records,
-    schedules,
 )
+from simulators.compound_records import calendars, records, schedules
 
 TODAY = date(2026, 11, 24)
 
@@ -113,8 +111,40 @@ def test_pins_are_given_out_only_under_the_sites_key_and_digits_never() -> None:
 def test_a_visitors_pass_is_for_one_opening_and_nobody_of_the_crowd_has_one() -> None:
     compound = make_compound(1, TODAY)
     limited = {r["person"] for r in records(compound) if r["t"] == "credential" and "uses" in r}
-    assert limited == {visitor.id for visitor in compound.visitors}
+    assert limited == {visitor.id for visitor in (*compound.visitors, *compound.guests)}
     assert limited.isdisjoint(person.id for person in compound.residents)
+
+
+def test_a_guests_pass_is_a_qr_code_and_a_drivers_plate_has_the_permit_of_the_cards() -> None:
+    compound = make_compound(1, TODAY)
+    passes = [guest.text_for("qr").value for guest in compound.guests]
+    assert len(set(passes)) == len(passes) == 100
+    by_value = {r["value"]: r for r in records(compound) if r["t"] == "credential"}
+    assert {by_value[value]["kind"] for value in passes} == {"qr"}
+    for who in ("driver", "late-payer"):
+        someone = compound.special[who]
+        plate = by_value[someone.text_for("plate").value]
+        card = by_value[someone.card_for((40,)).value]
+        assert (plate["kind"], plate["bits"]) == ("plate", 0)
+        assert plate["permit_until"] == card["permit_until"]
+        assert plate["value"] == plate["value"].upper()
+    with pytest.raises(KeyError, match="guest-1 has no plate"):
+        compound.guests[0].text_for("plate")
+
+
+async def test_the_box_takes_passes_and_plates(tmp_path: Path) -> None:
+    compound = make_compound(1, TODAY)
+    store = await WhitelistStore.open(tmp_path)
+    lines = "".join(json.dumps(record) + "\n" for record in records(compound))
+    await store.apply_full(1, [lines.encode()])
+    try:
+        for kind, someone in (("qr", compound.guests[3]), ("plate", compound.special["driver"])):
+            value = someone.text_for(kind).value
+            found = store.snapshot(Credential(CredentialKind(kind), value))
+            assert found.person is not None
+            assert found.person.id == someone.id
+    finally:
+        store.close()
 
 
 @pytest.mark.parametrize("hour", range(24))

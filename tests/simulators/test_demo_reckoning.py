@@ -76,6 +76,23 @@ def test_a_decision_that_nobody_asked_for_is_named() -> None:
     assert found.faults == ("event 4 at main-gate-in, card …AAAA: nobody showed it then",)
 
 
+@pytest.mark.parametrize(
+    ("kind", "masked", "called"),
+    [("qr", "•••••C8T3", "QR pass …C8T3"), ("plate", "•••5526", "plate …5526")],
+)
+def test_passes_and_plates_are_accounted_for_as_cards_are(
+    kind: str, masked: str, called: str
+) -> None:
+    shown = replace(tap(1, ""), kind=kind, masked=masked)
+    decision = decided(1, "")
+    decision["data"]["credential"] = {"kind": kind, "masked": masked}
+    assert reckon([shown], centre(decision)).faults == ()
+    assert said(decision) == f"granted  1-2-301  {called}"
+    # a card with the same last digits is another thing
+    faults = reckon([shown], centre(decided(1, masked[-4:]))).faults
+    assert f"tap 1 at main-gate-in, {called}: not at the centre" in faults
+
+
 def test_the_right_cards_in_the_wrong_order_are_no_account() -> None:
     taps = [tap(1, "AAAA"), tap(2, "BBBB")]
     assert reckon(taps, centre(decided(1, "BBBB"), decided(2, "AAAA"))).faults

@@ -15,11 +15,12 @@ import serial
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators import present
 from simulators import reader as reader_module
 from simulators.control import ControlError, obey
 from simulators.pty_line import PtyLine
 from simulators.reader import Presentation, SimulatedReader
-from simulators.reader_frames import KINDS, frame_of
+from simulators.reader_frames import KINDS, LineForm, frame_of
 from tests.simulators.waiting import Tty, is_there, until
 
 TAG = "100086F444"  # checksum 26, printed 0008844356
@@ -51,6 +52,120 @@ async def test_a_card_is_sent_by_the_rules_of_the_wire(
             assert line.read(len(frame)) == frame
             assert line.in_waiting == 0
     assert (sent.sent, sent.frames, sent.count) == (True, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "frame"),
+    [
+        (None, "YX-7f3K", b"YX-7f3K\r\n"),
+        (LineForm("utf-8", end="lf"), "京A12345", b"\xe4\xba\xacA12345\n"),
+        (LineForm("gb18030", end="cr"), "京A12345", b"\xbe\xa9A12345\r"),
+        (LineForm(prefix="]Q1", suffix="\x03"), "YX", b"]Q1YX\x03\r\n"),
+    ],
+)
+async def test_a_text_is_sent_as_the_scanner_is_set(
+    form: LineForm | None, text: str, frame: bytes, link: Path
+) -> None:
+    async with SimulatedReader("line", link, form=form, baud=115_200) as reader:
+        with serial.Serial(str(link), 115_200, timeout=5) as line:
+            reply = await order(reader, do="present", text=text)
+            assert line.read(len(frame)) == frame
+            assert line.in_waiting == 0
+    assert (reply["sent"], reply["frames"], reply["count"]) == (True, 1, 1)
+
+
+async def test_a_code_that_is_held_there_is_sent_again(link: Path, clients: list[Tty]) -> None:
+    async with SimulatedReader("line", link, baud=115_200) as reader:
+        clients.append(Tty(link))
+        sent = await reader.show("YX", hold_s=0.6)
+        assert sent.frames == 2
+        assert await clients[0].read(8) == b"YX\r\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_", "told"),
+    [
+        ("line", {"text": ""}, "'text' must be 1 to 600 characters on one line"),
+        ("line", {"text": "SECRET\n1"}, "'text' must be 1 to 600 characters on one line"),
+        ("line", {"text": "x" * 601}, "'text' must be a string of at most 600"),
+        ("line", {"bits": 40, "value": TAG}, "write 'text', or 'bits' and 'value', not both"),
+        ("line", {}, "'text' must be a string"),
+        ("id12", {"text": "SECRET"}, "id12 sends no text: start a reader of --kind line"),
+        ("id12", {"text": "YX", "bits": 40, "value": TAG}, "not both"),
+    ],
+)
+async def test_what_a_reader_can_not_send_is_refused_without_repeating_it(
+    kind: str, request_: dict[str, Any], told: str, link: Path
+) -> None:
+    async with SimulatedReader(kind, link) as reader:
+        reply = await order(reader, do="present", **request_)
+    assert not reply["ok"]
+    assert told in reply["error"]
+    assert "SECRET" not in reply["error"]
+
+
+async def test_a_line_reader_has_no_cards_checksums_keys_or_letters_beyond_its_encoding(
+    link: Path,
+) -> None:
+    async with SimulatedReader("line", link) as reader:
+        with pytest.raises(ValueError, match="a line reader sends text"):
+            await reader.present(40, TAG)
+        for kind in ("bad_checksum", "bad_parity"):
+            reply = await order(reader, do="fault", kind=kind)
+            assert reply["error"] == "a line carries neither checksum nor parity: use half or noise"
+        assert "no keypad" in (await order(reader, do="press", keys="1#"))["error"]
+        with pytest.raises(ValueError, match="has a character that utf-8 has not"):
+            await reader.show("a\ud800")
+    with pytest.raises(ValueError, match="id12 sends no text"):
+        SimulatedReader("id12", link, form=LineForm())
+    with pytest.raises(ValueError, match="no encoding 'gbk'; known: utf-8, gb18030"):
+        LineForm("gbk")
+    with pytest.raises(ValueError, match="no line end 'nl'; known: cr, lf, crlf"):
+        LineForm(end="nl")
+
+
+async def test_half_a_line_is_half_of_its_bytes(link: Path, clients: list[Tty]) -> None:
+    async with SimulatedReader("line", link, baud=115_200) as reader:
+        clients.append(Tty(link))
+        reader.fault("half", times=1)
+        await reader.show("ABCDEF")
+        assert await clients[0].read(4) == b"ABCD"
+        await reader.show("ABCDEF")
+        assert await clients[0].read(8) == b"ABCDEF\r\n"
+
+
+async def test_a_pass_is_shown_from_the_command_line(
+    tmp_path: Path, link: Path, clients: list[Tty], capsys: pytest.CaptureFixture[str]
+) -> None:
+    control = tmp_path / "control"
+    async with SimulatedReader("line", link, baud=115_200, control=control):
+        clients.append(Tty(link))
+        parser = argparse.ArgumentParser()
+        present.add_arguments(parser)
+        shown = parser.parse_args(["--control", str(control), "--text", "京A12345"])
+        assert await present.run(shown) == 0
+        assert await clients[0].read(11) == "京A12345\r\n".encode()
+        assert json.loads(capsys.readouterr().out)["sent"] is True
+        refused = parser.parse_args(["--control", str(control), "--card", f"40:{TAG}"])
+        with pytest.raises(ValueError, match=r"control: present: write 'text', or 'bits'"):
+            await present.run(refused)
+    with pytest.raises(OSError, match=r"no reader answers at .*--control PATH"):
+        await present.run(shown)
+    for wrong in (["--card", "40"], ["--text", "a", "--card", f"40:{TAG}"], []):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--control", "x", *wrong])
+
+
+async def test_a_card_is_shown_from_the_command_line(
+    tmp_path: Path, link: Path, clients: list[Tty]
+) -> None:
+    control = tmp_path / "control"
+    async with SimulatedReader("id12", link, baud=115_200, control=control):
+        clients.append(Tty(link))
+        parser = argparse.ArgumentParser()
+        present.add_arguments(parser)
+        await present.run(parser.parse_args(["--control", str(control), "--card", f"40:{TAG}"]))
+        assert await clients[0].read(16) == TAG_FRAMES["id12"]
 
 
 @given(st.integers(0, (1 << 40) - 1))
@@ -310,6 +425,10 @@ def test_the_options_are_the_documented_ones() -> None:
     reader_module.add_arguments(parser)
     args = parser.parse_args(["--link", "x"])
     assert (args.kind, args.keypad, args.baud, args.seed) == (KINDS[0], None, 9600, 0)
+    assert reader_module._form(args) is None
+    line = ["--encoding", "gb18030", "--prefix", "P", "--suffix", "S", "--line-end", "lf"]
+    args = parser.parse_args(["--link", "x", "--kind", "line", *line])
+    assert reader_module._form(args) == LineForm("gb18030", "P", "S", "lf")
 
 
 async def test_a_link_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:

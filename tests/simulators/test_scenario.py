@@ -70,7 +70,17 @@ def written(folder: Path, change: dict[str, str]) -> Path:
         ({"barrier = 1": ""}, "write board_door, the board's Nth --door, or barrier, its"),
         ({"barrier = 1": "barrier = 1\nboard_door = 1"}, "write board_door, .* or barrier"),
         ({'act = "drive"': 'act = "enter"'}, "act 'enter' is none at a barrier: drive"),
-        ({'who = "driver"\n': ""}, "act 'drive' needs who: whose card it is"),
+        (
+            {'who = "driver"\nshow = "plate"           # and': "# and"},
+            "act 'drive' needs who: whose card it is",
+        ),
+        ({'scanner = "lane-plates"': ""}, "a scene shows a plate at 'lane', which has no scanner"),
+        ({'act = "drive"': 'act = "leave"'}, "act 'leave' has no show: take it out"),
+        (
+            {'show = "qr"': 'show = "qr"\npin = "4711"'},
+            "pin: is typed after a card, not after a qr",
+        ),
+        ({'show = "qr"': 'show = "face"'}, "'card', 'qr' or 'plate'"),
         ({'order = "forgive"': 'order = "forgive"\ndoor = "lane"'}, "act 'order' has no door"),
         ({"length_s = 3600": "length_s ="}, "Invalid value"),
     ],
@@ -153,7 +163,28 @@ def test_nobody_comes_twice_within_the_debounce() -> None:
 def test_each_reader_sees_cards_that_it_can_read() -> None:
     bits = {door.id: door.bits for door in HOUR.door}
     for step in plan(seconds=120).steps:
-        assert step.card is None or step.card.bits in bits[step.door]
+        if step.card is None or step.shows != "card":
+            assert step.card is None or step.card.kind == step.shows
+        else:
+            assert step.card.bits in bits[step.door]
+
+
+def test_passes_and_plates_are_shown_at_scanners_by_those_who_have_them() -> None:
+    steps = [step for step in plan(seconds=60).steps if step.shows != "card"]
+    guest = COMPOUND.guests[HOUR.seed % len(COMPOUND.guests)].text_for("qr")
+    plate = COMPOUND.special["driver"].text_for("plate")
+    known = [(step.door, step.expect, step.card) for step in steps if step.who != "unknown"]
+    assert known == [
+        ("lane", "no_vehicle", plate),
+        ("lane", "granted", plate),
+        ("main-gate", "granted", guest),
+        ("main-gate", "no_uses_left", guest),
+    ]
+    [strange] = [step.card for step in steps if step.who == "unknown"]
+    assert strange in COMPOUND.strangers
+    assert strange not in HOLDER
+    later = plan(seconds=60, seed=HOUR.seed + 1).steps
+    assert guest not in {step.card for step in later}  # another guest each hour
 
 
 # ---------------------------------------------------------------- keys, inputs and orders
@@ -396,8 +427,8 @@ def test_a_scenario_without_its_readers_says_which(
     argv = ["scenario", "--record", str(tmp_path / "r"), "--board", "b", "--reader", "a=b"]
     assert main(argv) == 1
     missing = (
-        "archive-inner-in, archive-outer-in, lane-in, main-gate-in, main-gate-out, office-in,"
-        " side-door-in, strong-room-in"
+        "archive-inner-in, archive-outer-in, lane-in, lane-plates, main-gate-in, main-gate-out,"
+        " main-gate-qr, office-in, side-door-in, strong-room-in"
     )
     assert f"--reader is missing for {missing}:" in capsys.readouterr().err
 
@@ -437,10 +468,16 @@ class Device:
     """Tells its status, as a reader and a board do."""
 
     barriers: Sequence[dict[str, Any]] = ({},)
+    kind = "line"
 
     async def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         assert request == {"do": "status"}
-        return {"keypad": None, "named": [{"name": "loop"}], "barriers": self.barriers}
+        return {
+            "keypad": None,
+            "kind": self.kind,
+            "named": [{"name": "loop"}],
+            "barriers": self.barriers,
+        }
 
 
 async def test_scenes_that_the_devices_cannot_play_are_all_named_before_anybody_moves() -> None:
@@ -463,6 +500,12 @@ async def test_scenes_that_the_devices_cannot_play_are_all_named_before_anybody_
     with pytest.raises(ScenarioError, match=r"s.toml: scene.0: .*add --guard FILE"):
         await check_stage(Path("s.toml"), story({"at_s": 5, "act": "reset"}), stage)
     await check_stage(Path("s.toml"), story(fits), stage)
+    device.kind = "id12"
+    with pytest.raises(
+        ScenarioError, match=r"s.toml: door.0.scanner: main-gate-qr \(id12\) sends no text: start"
+    ):
+        await check_stage(Path("s.toml"), story(fits), stage)
+    device.kind = "line"
     device.barriers = ()
     with pytest.raises(
         ScenarioError, match=r"s.toml: door.6.barrier: the relay board has 0: start"

@@ -69,7 +69,8 @@ def step(act: Any, expect: str = "", open_s: float = 1.0, digits: str = "") -> S
 
 
 def set_up(board: Any, reader: Any, others: Any = None, centre: Any = None) -> Stage:  # fakes
-    readers = dict.fromkeys(("main-gate-in", "main-gate-out", "side-door-in", "lane-in"), reader)
+    names = ("main-gate-in", "main-gate-out", "main-gate-qr", "side-door-in", "lane-in")
+    readers = dict.fromkeys((*names, "lane-plates"), reader)
     boards = dict.fromkeys(("main-gate", "side-door", "lane"), board)
     return Stage(readers, boards, others or board, centre)
 
@@ -108,6 +109,18 @@ async def test_who_is_let_in_opens_the_door_and_closes_it_behind() -> None:
         "sent_ns": 42,
         "expect": "granted",
     }
+
+
+async def test_a_pass_is_shown_to_the_scanner_as_its_text() -> None:
+    board, reader = FakeDevice(), FakeDevice()
+    qr = COMPOUND.guests[0].text_for("qr")
+    shown = replace(step("enter", "granted"), card=qr, shows="qr")
+    _, [tap] = await played(board, reader, shown)
+    [asked] = [each for each in reader.asked if each["do"] == "present"]
+    assert asked == {"do": "present", "text": qr.value, "hold_s": HOUR.pace.hold_s}
+    assert (tap["reader"], tap["kind"], tap["bits"]) == ("main-gate-qr", "qr", 0)
+    assert tap["masked"] == "•" * 15 + qr.value[-4:]
+    assert board.moves() == ["open", "close"]
 
 
 async def test_who_is_not_let_in_goes_away_and_forces_nothing() -> None:

@@ -145,7 +145,8 @@ def test_the_generator_writes_what_is_stale_and_tells_it_when_only_asked(
 
 def test_what_is_said_of_the_demo_counts_its_devices() -> None:
     demo = tomllib.loads((ROOT / "config" / "demo.toml").read_text(encoding="utf-8"))
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+    words += ["nine", "ten", "eleven", "twelve"]
     readers = f"{words[len(demo['reader'])]} readers"
     boards = words[len(demo["controller"])]
     for name in ("README.md", "Makefile", "docs/reference/simulators.md"):

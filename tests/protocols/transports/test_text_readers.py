@@ -1,4 +1,4 @@
-"""The driver `line-reader` from its settings to what it emits, on ptys, TCP and RFC 2217."""
+"""The driver `line-reader` from its settings to what it emits, on ptys and on TCP."""
 
 from __future__ import annotations
 
