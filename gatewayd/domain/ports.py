@@ -10,12 +10,20 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
-from gatewayd.domain.events import Cause, CredentialRef, DesiredApplied, Event, Outcome
+from gatewayd.domain.events import (
+    Cause,
+    CredentialRef,
+    DesiredApplied,
+    Event,
+    InstallOutcome,
+    Outcome,
+)
 from gatewayd.domain.model import (
     AccessLevel,
     AlarmKind,
     CameraId,
     Credential,
+    DeviceId,
     DoorId,
     DoorMode,
     HolidayCalendar,
@@ -387,6 +395,50 @@ class FireAnswer(StrEnum):
     STILL_ON = "still_on"  # the fire input says so; nothing was reset
     NOT_KNOWN = "not_known"  # what the input says: its board or its line is not there; nor reset
     NO_FIRE = "no_fire"
+
+
+class InstallRefusal(StrEnum):
+    """Why an install window was not opened."""
+
+    NO_DEVICE = "no_device"  # the settings have none of that id
+    NO_KEY = "no_key"  # its driver can't give it one
+    OPEN = "open"  # another window is open: one at a time
+
+
+class InstallRefusedError(ValueError):
+    """No window was opened."""
+
+    def __init__(self, refusal: InstallRefusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.value)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallWindow:
+    """The window that is open, or the last one: then with its outcome."""
+
+    device_id: DeviceId
+    opened_seq: int
+    until_ms: int
+    outcome: InstallOutcome | None = None
+    detail: str = ""
+
+
+class Installs(Protocol):
+    """Install windows, in each of which one device is given a key."""
+
+    @property
+    def window(self) -> InstallWindow | None:
+        """The one that is open, else the last of this run."""
+
+    async def open(
+        self, device_id: DeviceId, for_s: float, cause: Cause, *, new_device: bool
+    ) -> InstallWindow:
+        """Journaled first. Raises InstallRefusedError, ValueError for a time past ten minutes, and
+        JournalError where nothing was opened."""
+
+    def close(self) -> bool:
+        """Before its time; False where none is open. What came of it is journaled."""
 
 
 class Fire(Protocol):
