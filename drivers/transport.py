@@ -77,7 +77,7 @@ class Line:
         while True:
             opened_ns = None
             try:
-                self._port = await _open(self._url, self._baud_rate)
+                self._port = await open_port(self._url, self._baud_rate)
                 opened_ns, told = self._clock.monotonic_ns(), False
                 yield Connected()
                 while data := await self._port.read():
@@ -117,7 +117,7 @@ class Line:
             await port.close()
 
 
-async def _open(url: str, baud_rate: int) -> Port:
+async def open_port(url: str, baud_rate: int) -> Port:
     """Raises OSError when the device can't be reached now."""
     limit_s = RFC2217_TIMEOUT_S if url.startswith("rfc2217://") else CONNECT_TIMEOUT_S
     try:

@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.boot import keep_secret
+from gatewayd.captures import CaptureDesk
 from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.linkage import Linkage, SwitchRelay
 from gatewayd.domain.model import AccessPointId, AlarmKind, DeviceId, DoorId, Stamp
 from gatewayd.domain.modes import Orders, effective
-from gatewayd.domain.ports import DriverContext, Pairable, Pictures
+from gatewayd.domain.ports import Capturable, DriverContext, Pairable, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
 from gatewayd.feedback import FeedbackDesk, SignPost
 from gatewayd.fire import FireDesk
@@ -97,6 +98,7 @@ class Box:
     outputs: Mapping[tuple[DeviceId, int], Output]  # relays that linkages switch
     linkages: Linkages
     installs: InstallDesk
+    captures: CaptureDesk
     nonce: str
 
     @property
@@ -152,7 +154,8 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
         memory, taps, feedback, site, pictures, built, outputs, Linkages(linkages, around),
-        installs, token_hex(16),
+        installs, CaptureDesk(_captured(loaded, built), directory / "captures", clock),
+        token_hex(16),
     )  # fmt: skip
 
 
@@ -176,6 +179,14 @@ def _sign_posts(loaded: LoadedSettings, built: Mapping[str, Any]) -> dict[Access
                 built[reader.id], DoorId(reader.door), own.signs, own.moments_s
             )
     return posts
+
+
+def _captured(
+    loaded: LoadedSettings, built: Mapping[str, Any]
+) -> dict[DeviceId, Capturable | None]:
+    """Buses, None where their driver can't write down what it says and hears."""
+    ids = [bus.id for bus in loaded.settings.bus]
+    return {DeviceId(i): built[i] if loaded.drivers[i].captures else None for i in ids}
 
 
 def _paired(loaded: LoadedSettings, built: Mapping[str, Any]) -> dict[DeviceId, Pairable | None]:

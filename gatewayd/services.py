@@ -156,6 +156,7 @@ async def _start_console(
         fire=box.fire,
         areas=box.memory,
         installs=box.installs,
+        captures=box.captures,
     )
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

@@ -146,6 +146,15 @@ class OsdpDevice:
         """It has no key yet, and nobody gives it one now: it is not spoken to."""
         return self._choice.unpaired
 
+    @property
+    def pairing(self) -> bool:
+        """A key is being given to it."""
+        return self._choice.pairing is not None
+
+    def renew(self) -> None:
+        """Open its session anew at its next turn; nobody is told of it."""
+        self._begin_anew("its session begins anew")
+
     def begin(self, now_ns: int) -> None:
         """The bus begins, or begins anew."""
         if self.unpaired:

@@ -398,6 +398,27 @@ class InstallView(View):
     )
 
 
+class CaptureOrder(Order):
+    """How long, and how much."""
+
+    minutes: Annotated[float, Field(gt=0, le=60)] = 10
+    megabytes: Annotated[float, Field(gt=0, le=64)] = 16
+
+
+class CaptureStateView(View):
+    bus_id: str
+    file: str = Field(description="On the box; for its own user alone, since cards are in it.")
+    until_ms: int
+    size: int = Field(description="In bytes.")
+    over: str | None = Field(description="Why it ended; null while it runs.")
+
+
+class CaptureView(View):
+    capture: CaptureStateView | None = Field(
+        description="The one that runs, else the last since the box started, else null."
+    )
+
+
 # ------------------------------------------------------------------------------- system
 
 
