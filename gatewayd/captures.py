@@ -134,10 +134,12 @@ class CaptureDesk:
 
     async def _write_until_over(self, running: _Running) -> None:
         with running.path.open("ab") as file:
-            while not running.ended.is_set():
+            over = False
+            while not over:
                 await self._a_moment(running)
                 if self._clock.monotonic_ns() >= running.ends_ns:
                     running.end("its time was over")
+                over = running.over is not None  # nothing comes after this: the last is written
                 data, running.waiting = bytes(running.waiting), bytearray()
                 await asyncio.to_thread(_append, file.fileno(), data)
 

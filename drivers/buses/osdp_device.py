@@ -152,8 +152,11 @@ class OsdpDevice:
         return self._choice.pairing is not None
 
     def renew(self) -> None:
-        """Open its session anew at its next turn; nobody is told of it."""
+        """Open its session anew at its next turn, as at a start; nobody is told of it."""
         self._begin_anew("its session begins anew")
+        self._poll_next = False
+        # Its parts say again how it should rest; what nobody waits for must not come in between.
+        self._orders = deque(order for order in self._orders if order.answered is not None)
 
     def begin(self, now_ns: int) -> None:
         """The bus begins, or begins anew."""

@@ -1,8 +1,7 @@
 """The devices' side of a capture in clear text, on a pseudo-terminal: a panel that asks what the
-captured one asked gets the captured answer, byte for byte, noise and all.
+captured one asked gets the captured answer, noise, silence and all.
 
-Owns the pseudo-terminal. Of each address the exchanges are gone through in their order; a question
-that was never asked again gets silence, as the device gave none.
+Owns the pseudo-terminal.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.protocols.osdp.capture import CaptureError, Direction, Record
-from drivers.protocols.osdp.frame import Frame
+from drivers.protocols.osdp.commands import POLL
+from drivers.protocols.osdp.frame import Frame, encode_frame
 from drivers.protocols.osdp.pieces import Splitter
+from drivers.protocols.osdp.replies import ACK_CODE, BUSY_CODE
 
 _READ = 4096
 NS_PER_S = 1_000_000_000
@@ -29,17 +30,26 @@ class Exchange:
 
     command: bytes = field(repr=False)
     address: int
+    code: int
+    data: bytes = field(repr=False)
     sent_ns: int
     answers: list[tuple[int, bytes]] = field(default_factory=list, repr=False)
 
 
 @dataclass(slots=True)
 class Played:
-    """How the play went. `asked_otherwise`: what only one of the two panels asked."""
+    """How many of the panel's questions were answered how."""
 
-    exchanges: int
-    played: int = 0
-    asked_otherwise: int = 0
+    as_captured: int = 0  # byte for byte
+    renumbered: int = 0  # the captured answer, under the sequence number that was asked with
+    made_up: int = 0  # an ACK: the captured panel never asked that
+
+    @property
+    def in_words(self) -> str:
+        return (
+            f"{self.as_captured} answers byte for byte, {self.renumbered} under another number,"
+            f" {self.made_up} acknowledged that the capture does not have"
+        )
 
 
 def exchanges_of(records: Iterable[Record]) -> list[Exchange]:
@@ -63,7 +73,9 @@ def exchanges_of(records: Iterable[Record]) -> list[Exchange]:
                     " random numbers are new each time. Leave --pty out: the capture then goes"
                     " through the panel's session with the captured ones"
                 )
-            found.append(Exchange(frame.raw, frame.address, record.time_ns))
+            found.append(Exchange(frame.raw, frame.address, frame.code, frame.data, record.time_ns))
+    if not found:
+        raise CaptureError("the capture has no command of a panel, so there is nothing to play")
     begun = {each.address for each in found if not each.command[4] & 3}
     if not begun:
         raise CaptureError(
@@ -99,47 +111,79 @@ def playing(link: Path, exchanges: list[Exchange], *, paced: bool) -> Iterator[P
 
 
 class Player:
-    """One play of a capture; `run` returns once every exchange was asked for."""
+    """One play of a capture; `run` returns once the answers to all its polls were given.
+
+    A panel asks again what it asked then, as long as it does nothing else in between; the moment at
+    which it moves a light is another one each time, and all later numbers with it. The answer to a
+    poll is therefore always the next one that was captured, that to another command the next to the
+    same, and only the number is made to fit.
+    """
 
     def __init__(self, device: int, exchanges: list[Exchange], *, paced: bool) -> None:
         self._device = device
-        self._waiting = list(exchanges)
+        self._waiting: dict[int, list[Exchange]] = {}
+        for exchange in exchanges:
+            self._waiting.setdefault(exchange.address, []).append(exchange)
+        self._given: dict[tuple[int, int], Exchange] = {}  # the last, by address and code
+        self._last: tuple[bytes, list[tuple[int, bytes]]] = b"", []
         self._paced = paced
         self._heard = bytearray()
         self._more = asyncio.Event()
-        self.told = Played(len(exchanges))
+        self.told = Played()
 
     async def run(self) -> Played:
-        """Raises CancelledError where it is given up; `told` is then how far it came."""
+        """Given up by its task's end, `told` is how far it came."""
         loop, splitter = asyncio.get_running_loop(), Splitter()
         loop.add_reader(self._device, self._readable)
         try:
-            while self._waiting:
+            while self._polls_wait:
                 await self._more.wait()
                 self._more.clear()
                 heard, self._heard = bytes(self._heard), bytearray()
                 for piece in splitter.feed(heard):
                     if isinstance(piece.found, Frame):
-                        await self._answer(piece.found)
+                        await self._send(self._answers_to(piece.found))
         finally:
             loop.remove_reader(self._device)
         return self.told
 
-    async def _answer(self, asked: Frame) -> None:
-        exchange = next((each for each in self._waiting if each.command == asked.raw), None)
+    @property
+    def _polls_wait(self) -> bool:
+        return any(each.code == POLL.code for waiting in self._waiting.values() for each in waiting)
+
+    def _answers_to(self, asked: Frame) -> list[tuple[int, bytes]]:
+        if asked.raw == self._last[0]:
+            return self._last[1]  # a repeat gets what the first got
+        if asked.address not in self._waiting:
+            return []  # no such device in the capture
+        exchange = self._taken(asked)
         if exchange is None:
-            self.told.asked_otherwise += 1
-            return
-        # What this address was asked before it, and this panel did not ask, is passed over.
-        at = self._waiting.index(exchange)
-        passed = [each for each in self._waiting[:at] if each.address == exchange.address]
-        self._waiting = [
-            each for each in self._waiting if each is not exchange and each not in passed
-        ]
-        self.told.asked_otherwise += len(passed)
-        self.told.played += 1
+            self.told.made_up += 1
+            answers = [(0, _reply_to(asked, ACK_CODE, b""))]
+        elif exchange.command == asked.raw:
+            self.told.as_captured += 1
+            answers = exchange.answers
+        else:
+            self.told.renumbered += 1
+            answers = _renumbered(exchange.answers, asked)
+        self._last = asked.raw, answers
+        return answers
+
+    def _taken(self, asked: Frame) -> Exchange | None:
+        """The next exchange with this command, or the last where it comes no more."""
+        waiting = self._waiting[asked.address]
+        like = [each for each in waiting if each.code == asked.code]
+        alike = [each for each in like if each.data == asked.data] or like
+        exchange = alike[0] if alike else self._given.get((asked.address, asked.code))
+        if alike:
+            waiting.remove(alike[0])
+        if exchange is not None:
+            self._given[asked.address, asked.code] = exchange
+        return exchange
+
+    async def _send(self, answers: list[tuple[int, bytes]]) -> None:
         begun_ns = 0
-        for delay_ns, data in exchange.answers:
+        for delay_ns, data in answers:
             if self._paced:
                 await asyncio.sleep((delay_ns - begun_ns) / NS_PER_S)
                 begun_ns = delay_ns
@@ -150,3 +194,28 @@ class Player:
         with suppress(BlockingIOError):
             self._heard += os.read(self._device, _READ)
             self._more.set()
+
+
+def _reply_to(asked: Frame, code: int, data: bytes) -> bytes:
+    return encode_frame(
+        asked.address,
+        code,
+        data,
+        sequence=asked.sequence,
+        use_crc=asked.has_crc,
+        is_reply=True,
+    )
+
+
+def _renumbered(answers: list[tuple[int, bytes]], asked: Frame) -> list[tuple[int, bytes]]:
+    """Whole frames under the number asked with; what is none stays as it is. All comes when the
+    last of it did."""
+    splitter, parts = Splitter(), list[bytes]()
+    came = b"".join(data for _, data in answers)
+    for piece in (*splitter.feed(came), *splitter.quiet()):
+        frame = piece.found
+        if isinstance(frame, Frame) and frame.is_reply and frame.code != BUSY_CODE:
+            parts.append(_reply_to(asked, frame.code, frame.data))
+        else:
+            parts.append(piece.raw)
+    return [(answers[-1][0], b"".join(parts))] if answers else []

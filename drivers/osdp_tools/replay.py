@@ -97,12 +97,13 @@ class Replay:
             return b""
 
     def _next(self, session: Session, frame: Frame) -> bytes:
-        session_was_waiting = not session.needs_opening
+        """What this panel says now: of itself while it opens, else what the captured one did."""
         data = frame.data
-        if session_was_waiting and frame.block is not None and frame.block.type == SCS_17:
+        if frame.block is not None and frame.block.type == SCS_17:
             data = session.reveal(frame.data) or b""
+        command = None if session.needs_opening else Command(frame.code, data)
         try:
-            return session.next_frame(Command(frame.code, data))
+            return session.next_frame(command)
         except (RuntimeError, ValueError):  # the last one is unanswered, or not for a caller to say
             return b""
 

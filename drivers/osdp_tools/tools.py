@@ -101,9 +101,8 @@ class OsdpTools:
             try:
                 await player.run()
             finally:
-                told = player.told
-                say(f"{told.played} played, {told.asked_otherwise} asked otherwise")
-        return told.asked_otherwise == 0
+                say(player.told.in_words)
+        return not player.told.renumbered and not player.told.made_up
 
 
 def _trace(key_file: str | None, *, personal: bool) -> Trace:

@@ -230,7 +230,8 @@ async def _replayed(tools: LineTools, arguments: argparse.Namespace) -> int:
     with arguments.file.open(encoding="utf-8") as lines:
         if arguments.pty is not None:
             paced = not arguments.no_pace
-            same = await tools.play(lines, arguments.pty, paced=paced, say=_say)
+            await tools.play(lines, arguments.pty, paced=paced, say=_say)
+            same = True  # whatever it was asked: the daemon's journal says what came of it
         else:
             keys = dict(arguments.key)
             same = tools.replay(lines, keys, personal=personal, say=_print_now)

@@ -49,6 +49,7 @@ from gatewayd.domain.model import (
     card,
 )
 from gatewayd.domain.ports import (
+    CaptureState,
     Clock,
     DoorStatus,
     FireAnswer,
@@ -231,6 +232,28 @@ class FakeInstalls:
         return True
 
 
+class FakeCaptures:
+    """Implements ports.Captures; `fails` is what a start raises."""
+
+    def __init__(self) -> None:
+        self.state: CaptureState | None = None
+        self.fails: Exception | None = None
+        self.asked: list[tuple[str, float, int]] = []
+
+    async def start(self, bus_id: DeviceId, for_s: float, max_bytes: int) -> CaptureState:
+        if self.fails is not None:
+            raise self.fails
+        self.asked.append((bus_id, for_s, max_bytes))
+        self.state = CaptureState(bus_id, "/var/x.osdpcap", 1_795_000_600_000)
+        return self.state
+
+    def stop(self) -> bool:
+        if self.state is None or self.state.over is not None:
+            return False
+        self.state = replace(self.state, size=5, over="it was stopped")
+        return True
+
+
 @dataclass
 class Rig:
     clock: Clock
@@ -246,6 +269,7 @@ class Rig:
     devices: list[DeviceStatus] = field(default_factory=list)
     fire: FakeFire = field(default_factory=FakeFire)
     installs: FakeInstalls = field(default_factory=FakeInstalls)
+    captures: FakeCaptures = field(default_factory=FakeCaptures)
 
     @property
     def memory(self) -> SiteMemory:
@@ -383,7 +407,8 @@ async def rig(
         stack.push_async_callback(operators.close)
         await operators.add_first(OPERATORS)
         pictures = PictureFiles(directory / "pictures", budget_bytes=10_000_000)
-        doors, fire, installs = FakeDoors(journal), FakeFire(), FakeInstalls()
+        doors, fire = FakeDoors(journal), FakeFire()
+        installs, captures = FakeInstalls(), FakeCaptures()
         desk = AlarmDesk(journal, Recorder(journal, clock, lambda _failing, _why: None), clock)
         desk.restore(await journal.alarm_events())
         devices = [
@@ -400,11 +425,12 @@ async def rig(
         deps = ConsoleDeps(
             settings(directory), journal, listed, doors, desk, pictures, operators, clock,
             lambda: SystemStatus(started, tuple(devices)), Link, fire, memory, installs,
+            captures,
         )  # fmt: skip
         app = create_app(deps)
         yield Rig(
             clock, journal, listed, operators, pictures, doors, desk, deps, app, recorder,
-            devices, fire, installs,
+            devices, fire, installs, captures,
         )  # fmt: skip
 
 

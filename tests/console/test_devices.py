@@ -1,4 +1,4 @@
-"""The install window over the console: who may, for how long, and what it answers."""
+"""The install window and captures over the console: who may, for how long, what it answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gatewayd.domain.events import Cause, CauseKind, OperatorOrdered
-from gatewayd.domain.ports import InstallRefusal
+from gatewayd.domain.ports import CaptureRefusal, CaptureRefusedError, InstallRefusal
 from gatewayd.store.operators import Role
 from tests.console.rig import Rig
 
@@ -73,3 +73,48 @@ async def test_there_is_no_window_to_close(console: Rig) -> None:
         answer = await post(client, CLOSE)
     assert answer.json()["code"] == "no-install-window"
     assert await console.journaled(OperatorOrdered) == []
+
+
+CAPTURE = "/api/v1/buses/line-1/capture"
+
+
+async def test_an_administrator_captures_a_bus_and_stops_it(console: Rig) -> None:
+    async with console.signed_in(Role.ADMINISTRATOR) as client:
+        assert (await client.get("/api/v1/capture")).json() == {"capture": None}
+        answer = await post(client, CAPTURE, minutes=2, megabytes=0.5)
+        assert answer.json()["capture"] == {
+            "bus_id": "line-1",
+            "file": "/var/x.osdpcap",
+            "until_ms": 1_795_000_600_000,
+            "size": 0,
+            "over": None,
+        }
+        assert console.captures.asked == [("line-1", 120.0, 500_000)]
+        stopped = await post(client, "/api/v1/capture/stop")
+        assert stopped.json()["capture"]["over"] == "it was stopped"
+        again = await client.post(
+            "/api/v1/capture/stop", json={"reason": "x"}, headers={"Idempotency-Key": "another-1"}
+        )
+        assert again.json()["code"] == "no-capture"
+    orders = await console.journaled(OperatorOrdered)
+    who, why = "root-admin", "new reader"
+    assert orders == [
+        OperatorOrdered(who, "capture", "line-1", why),
+        OperatorOrdered(who, "stop_capture", "line-1", why),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fails", "code"),
+    [
+        (CaptureRefusedError(CaptureRefusal.NO_BUS), "no-such-bus"),
+        (CaptureRefusedError(CaptureRefusal.RUNS), "capture-runs"),
+        (CaptureRefusedError(CaptureRefusal.FULL), "captures-full"),
+        (OSError(28, "No space left on device"), "capture-failed"),
+    ],
+)
+async def test_a_capture_that_can_not_be_is_told(console: Rig, fails: Exception, code: str) -> None:
+    console.captures.fails = fails
+    async with console.signed_in(Role.ADMINISTRATOR) as client:
+        assert (await post(client, CAPTURE)).json()["code"] == code
+        assert (await post(client, CAPTURE + "", minutes=61)).json()["code"] == "invalid-request"

@@ -29,6 +29,9 @@ ADMINISTRATORS_ONLY = {
     "POST /api/v1/devices/{device_id}/install-window",
     "GET /api/v1/install-window",
     "POST /api/v1/install-window/close",
+    "POST /api/v1/buses/{bus_id}/capture",
+    "GET /api/v1/capture",
+    "POST /api/v1/capture/stop",
 }
 REFUSED = {
     Role.GUARD: LEADERS_ONLY | ADMINISTRATORS_ONLY,
@@ -52,6 +55,8 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/areas/forgive": {"reason": "test", "all": True},
     "POST /api/v1/devices/{device_id}/install-window": {"reason": "test"},
     "POST /api/v1/install-window/close": {"reason": "test"},
+    "POST /api/v1/buses/{bus_id}/capture": {"reason": "test"},
+    "POST /api/v1/capture/stop": {"reason": "test"},
     "POST /api/v1/alarms/{alarm_id}/acknowledge": {"note": ""},
     "POST /api/v1/alarms/{alarm_id}/shelve": {"reason": "test", "until_ms": 1_795_000_060_000},
     "POST /api/v1/alarms/{alarm_id}/unshelve": {},
@@ -63,6 +68,7 @@ PLACES = {
     "{door_id}": "main-gate",
     "{alarm_id}": "0123",
     "{device_id}": "gate-in",
+    "{bus_id}": "line-1",
     "{day}": "2026-11-18",
     "{file}": "0000000001-cam-gate.jpg",
 }

@@ -63,7 +63,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, capsys: Any, key: bytes | None = None) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, capsys: Any, key: bytes | None = None, settings: str = SETTINGS
+) -> AsyncIterator[Site]:
     """A reader without a key, or with one, at a daemon that has a console."""
     operators = folder / "operators.toml"
     blocks = [
@@ -78,7 +80,7 @@ async def site(folder: Path, capsys: Any, key: bytes | None = None) -> AsyncIter
             (folder / f"{name}.key").chmod(0o600)
     config = folder / "gatewayd.toml"
     console = f'[console]\nport = {free_port()}\noperators_file = "operators.toml"\n'
-    config.write_text(SETTINGS.format(folder=folder) + console, encoding="utf-8")
+    config.write_text(settings.format(folder=folder) + console, encoding="utf-8")
     reader = SimulatedOsdpDevice(0, key=key)
     board = SimulatedOsdpDevice(1, BOARD, key=b"b" * 16)
     loaded = load_settings(config, load_registry())
