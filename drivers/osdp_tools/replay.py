@@ -76,7 +76,9 @@ class Replay:
         if challenge and frame.code == CHLNG_CODE:
             panel.random = frame.data
         if repeated and panel.session is not None:
-            return self._compare(frame, self._again(panel.session))
+            again = self._again(panel.session)
+            if again is not None:
+                return self._compare(frame, again)
         if frame.sequence == 0:
             panel.session = self._begin(frame.address, panel)
         if panel.session is None:
@@ -90,11 +92,12 @@ class Replay:
         key = self.keys.get(address)
         return Session(address, key, random_bytes=captured)
 
-    def _again(self, session: Session) -> bytes:
+    def _again(self, session: Session) -> bytes | None:
+        """None: it was answered, so this is no repeat."""
         try:
             return session.again()
-        except RuntimeError:  # it was answered, for this panel
-            return b""
+        except RuntimeError:
+            return None
 
     def _next(self, session: Session, frame: Frame) -> bytes:
         """What this panel says now: of itself while it opens, else what the captured one did."""
