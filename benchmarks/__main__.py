@@ -13,7 +13,9 @@ from pathlib import Path
 
 from benchmarks.table import Row, markdown
 
-NAMES = ("decision", "rules", "journal", "whitelist", "gate", "lockdown", "link", "replay")
+NAMES = (
+    *("decision", "rules", "journal", "whitelist", "gate", "readers", "lockdown", "link", "replay"),
+)
 PAGE = Path("docs/reference/benchmarks.md")
 
 

@@ -60,48 +60,70 @@ class LocalPort:
         except (termios.error, ValueError) as error:  # pyserial lets these through
             raise OSError(f"the port can't be set to {baud_rate} baud 8N1: {error}") from error
         self._fd: int = self._serial.fileno()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._watched = False  # for reading: from one read to the next, and no longer
+        self._wants_bytes: asyncio.Future[bytes] | None = None
+        self._wants_room: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
         loop = asyncio.get_running_loop()
-        while True:
-            await self._ready(loop.add_reader, loop.remove_reader)
-            try:
-                return os.read(self._fd, MAX_READ)
-            except BlockingIOError:
-                continue  # woken for nothing
+        self._check_open()
+        self._wants_bytes = loop.create_future()
+        if not self._watched:
+            self._watched = True
+            loop.add_reader(self._fd, self._readable)
+        try:
+            return await self._wants_bytes
+        finally:
+            self._wants_bytes = None
+
+    def _readable(self) -> None:
+        """Bytes have come. A line at work is read hundreds of times a second, so it stays watched
+        while its reader comes back for more."""
+        waiter = self._wants_bytes
+        if waiter is None or waiter.done():
+            self._watched = False
+            asyncio.get_running_loop().remove_reader(self._fd)
+            return
+        try:
+            waiter.set_result(os.read(self._fd, MAX_READ))
+        except BlockingIOError:
+            pass  # woken for nothing
+        except OSError as error:
+            waiter.set_exception(error)
 
     async def write(self, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
-                await self._ready(loop.add_writer, loop.remove_writer)
+                await self._room()
+
+    async def _room(self) -> None:
+        """Wait until the descriptor takes bytes."""
+        loop = asyncio.get_running_loop()
+        self._check_open()
+        self._wants_room = waiter = loop.create_future()
+        loop.add_writer(self._fd, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._wants_room = None
+            if self._serial.is_open:  # else `close` has, and the number may be another's by now
+                loop.remove_writer(self._fd)
+
+    def _check_open(self) -> None:
+        if not self._serial.is_open:
+            raise OSError("the port was closed")
 
     async def close(self) -> None:
-        for waiter in self._waiting:
-            if not waiter.done():
+        for waiter in (self._wants_bytes, self._wants_room):
+            if waiter is not None and not waiter.done():
                 waiter.set_exception(OSError("the port was closed"))
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._fd)
         loop.remove_writer(self._fd)
         self._serial.close()
-
-    async def _ready(self, watch: Callable[..., None], unwatch: Callable[[int], bool]) -> None:
-        """Wait until the descriptor can be read or written."""
-        if not self._serial.is_open:
-            raise OSError("the port was closed")
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        watch(self._fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
-            if self._serial.is_open:  # else `close` has, and the number may be another's by now
-                unwatch(self._fd)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -164,7 +164,8 @@ def _build_devices(loaded: LoadedSettings, clock: SystemClock) -> dict[str, Any]
     built: dict[str, Any] = {}
     for device, driver in loaded.drivers.items():
         options = loaded.options[device]
-        bus = None if driver.bus is None else built[options.bus]
+        on_bus = driver.bus is not None and options.bus is not None
+        bus = built[options.bus] if on_bus else None
         built[device] = driver.build(options, DriverContext(device, clock, bus))
     return built
 

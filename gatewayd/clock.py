@@ -10,6 +10,9 @@ from gatewayd.domain.model import NS_PER_MS, NS_PER_S, Stamp
 
 # A wall clock before this moment (2026-01-01T00:00:00Z) is one that lost its battery.
 EARLIEST_BELIEVABLE_MS = 1_767_225_600_000
+# The event loop rounds every wait up to a whole millisecond. Ones as short as the silence between
+# two frames on a fast line are not worth that, nor a turn of the loop.
+SHORT_NS = 500_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -33,5 +36,7 @@ class SystemClock:
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         remaining_ns = monotonic_ns - time.monotonic_ns()
-        if remaining_ns > 0:
+        if remaining_ns > SHORT_NS:
             await asyncio.sleep(remaining_ns / NS_PER_S)
+        elif remaining_ns > 0:
+            time.sleep(remaining_ns / NS_PER_S)  # noqa: ASYNC251  # shorter than the loop can count

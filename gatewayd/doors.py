@@ -19,7 +19,7 @@ from gatewayd.domain import barrier, interlock
 from gatewayd.domain import door as rules
 from gatewayd.domain.events import Cause, Outcome
 from gatewayd.domain.interlock import Interlock
-from gatewayd.domain.model import Door, DoorId, DoorMode, Passage, Stamp
+from gatewayd.domain.model import NS_PER_S, Door, DoorId, DoorMode, Passage, Stamp
 from gatewayd.domain.ports import Clock, DeviceError, DoorController, DoorStatus
 from gatewayd.locks import HeldRelay, Lock, PulsedArm
 from gatewayd.recorder import Recorder
@@ -299,7 +299,7 @@ class DoorTask:
     async def _drive(self, order: rules.DriveLock) -> rules.DriveDone | rules.DriveFailed:
         try:
             async with asyncio.timeout(DRIVE_TIMEOUT_S):
-                await self._lock.drive(unlocked=order.unlocked)
+                await self._lock.drive(unlocked=order.unlocked, for_s=self._for_s(order))
         except (DeviceError, TimeoutError) as error:
             detail = str(error) or f"no answer within {DRIVE_TIMEOUT_S:g} s"
             return rules.DriveFailed(order.unlocked, detail)
@@ -310,6 +310,14 @@ class DoorTask:
         if order.confirmed is not None:
             self._recorder.record(order.confirmed)
         return rules.DriveDone()
+
+    def _for_s(self, order: rules.DriveLock) -> float | None:
+        """How long an unlocking lasts, so that a board that can time it ends it without us; None
+        for one without an end, for locking, and for an arm: no clock may lower it on a vehicle."""
+        relock_at_ns = self.state.relock_at_ns
+        if not order.unlocked or relock_at_ns is None or self.door.barrier is not None:
+            return None
+        return max(0.0, (relock_at_ns - self._clock.monotonic_ns()) / NS_PER_S)
 
 
 class DoorTasks:

@@ -14,8 +14,9 @@ from gatewayd.outputs import Output
 
 
 class Lock(Protocol):
-    async def drive(self, *, unlocked: bool) -> None:
-        """Returns once the board confirmed by read-back. Raises DeviceError."""
+    async def drive(self, *, unlocked: bool, for_s: float | None = None) -> None:
+        """Returns once the board confirmed by read-back. Raises DeviceError. `for_s`: whoever
+        unlocks for so long will lock again, and the board may know it."""
 
     async def run(self) -> None:
         """What must go on beside the driving, e.g. the end of a pulse; until cancelled."""
@@ -32,8 +33,9 @@ class HeldRelay:
     relay: int
     energised_means_unlocked: bool = True
 
-    async def drive(self, *, unlocked: bool) -> None:
-        await self.controller.set_relay(self.relay, unlocked is self.energised_means_unlocked)
+    async def drive(self, *, unlocked: bool, for_s: float | None = None) -> None:
+        energised = unlocked is self.energised_means_unlocked
+        await self.controller.set_relay(self.relay, energised, for_s)
 
     async def run(self) -> None:
         """There is nothing to end."""
@@ -65,7 +67,7 @@ class PulsedArm:
     def _outputs(self) -> list[Output]:
         return [self._up, self._down, *([] if self._stop is None else [self._stop])]
 
-    async def drive(self, *, unlocked: bool) -> None:
+    async def drive(self, *, unlocked: bool, for_s: float | None = None) -> None:
         """The pulse has begun when this returns; `run` ends it."""
         this, other = (self._up, self._down) if unlocked else (self._down, self._up)
         await other.release()

@@ -131,7 +131,7 @@ class SiteMemory:
             inside=0 if entering is None else self._taken(entering, themselves, now_ns),
             blocked_by=status.blocked_by,
             vehicle=status.vehicle,
-            companion=self._company.companion(way, now_ns),
+            companion=self._company.companion(way, now_ns, person),
             waiting=waiting,
         )
 

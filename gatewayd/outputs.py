@@ -39,7 +39,7 @@ class Output:
             off_at_ns = self._clock.monotonic_ns() + round(for_s * NS_PER_S)
             self._off_at_ns = max(off_at_ns, self._off_at_ns or 0)
             self._planned.set()
-            await self._drive(energised=True)
+            await self._drive(energised=True, for_s=for_s)
 
     async def release(self) -> None:
         """Off now. Raises DeviceError unless the board confirmed; it is then tried again."""
@@ -86,9 +86,9 @@ class Output:
         else:
             self._off_at_ns = None
 
-    async def _drive(self, *, energised: bool) -> None:
+    async def _drive(self, *, energised: bool, for_s: float | None = None) -> None:
         try:
             async with asyncio.timeout(DRIVE_TIMEOUT_S):
-                await self._controller.set_relay(self._relay, energised)
+                await self._controller.set_relay(self._relay, energised, for_s)
         except TimeoutError:
             raise DeviceError(f"no answer within {DRIVE_TIMEOUT_S:g} s") from None

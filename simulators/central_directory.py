@@ -41,7 +41,7 @@ OPTIONAL = {  # that it may have
     "level": {"groups"},
     "person": {
         *("pin", "duress_pin", "watch"),
-        *("extended_opening", "may_escort", "needs_escort"),
+        *("extended_opening", "may_escort", "needs_escort", "escorts"),
     },
     "credential": {"uses", "duress", "permit_until", "watch"},
 }

@@ -21,6 +21,8 @@ INTERRUPTED = 130  # by a second Ctrl-C, before all was put in order
 SIMULATORS = {
     "reader": "simulators.reader",
     "relay-board": "simulators.relay_board",
+    "modbus-line": "simulators.modbus_line",
+    "lcus-board": "simulators.lcus_board",
     "osdp": "simulators.osdp_command",
     "camera": "simulators.camera",
     "central": "simulators.central",

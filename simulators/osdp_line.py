@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import random
 import termios
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simulators import pace
 from simulators.control import ControlError, ControlTable
 from simulators.device import Device
 from simulators.line_faults import LineFaults
@@ -201,9 +203,8 @@ class SimulatedOsdpLine(Device):
 
     async def _respond(self, raw: bytes, whole_s: float, baud: int) -> None:
         """A pty hands over at once what a wire takes its time for: until `whole_s`."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(whole_s - loop.time(), 0))
-        now_s = loop.time()
+        await pace.until(whole_s)
+        now_s = time.monotonic()
         answers = [
             (device, reply)
             for device in self._listening(raw, now_s, baud)
@@ -245,7 +246,7 @@ class SimulatedOsdpLine(Device):
             self.collisions += 1
             data = collide(data, other, self._random.randint(1, MAX_SHIFT))
         late_s = self._take(OsdpFault.LATE, device) or 0.0
-        await asyncio.sleep(self.reply_delay_s + late_s)
+        await pace.until(time.monotonic() + self.reply_delay_s + late_s)
         data = self._spoil(data, device)
         slowdown = self._take(OsdpFault.SLOW, device) or 1.0
         async with self._sending:

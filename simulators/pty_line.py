@@ -12,6 +12,8 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
+from simulators import pace
+
 BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 BITS_PER_BYTE = 10  # start, eight data, stop: 8N1
 MAX_FRAGMENT = 4  # bytes handed over at once, as a UART's small FIFO does
@@ -94,7 +96,7 @@ class PtyLine:
             due += len(piece) * self._byte_s * slowdown
             if at == gap_at:
                 due += GAP_BYTES * self._byte_s * slowdown
-            await asyncio.sleep(max(due - time.monotonic(), 0))
+            await pace.until(due)
             if self._fds is not plugged_as:
                 return None
             self._write(plugged_as[0], piece)

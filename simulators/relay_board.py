@@ -50,12 +50,14 @@ class SimulatedRelayBoard(Device):
         baud: int = 9600,
         seed: int = 0,
         control: Path | None = None,
+        line: PtyLine | None = None,
     ) -> None:
+        """`line`: one that it shares with others, whose owner plugs it and calls `hear`."""
         super().__init__(control)
         self.terminals = RelayTerminals(relays, inputs, doors, named)
         self.barriers = [SimulatedBarrier(self.terminals, wiring) for wiring in barriers]
         self.faults = LineFaults(FAULTS)
-        self.line = PtyLine(link, baud, seed, self._received)
+        self.line = PtyLine(link, baud, seed, self.hear) if line is None else line
         self.requests = 0  # frames for this board
         self.bad_frames = 0  # wrong CRC or length, dropped without a word
         self.overruns = 0  # bytes that came faster than the board could take them
@@ -68,7 +70,7 @@ class SimulatedRelayBoard(Device):
 
     async def open(self) -> None:
         self.line.plug()
-        self.start(self._serve(), "relay board")
+        self.start(self.serve(), "relay board")
         if self.barriers:
             self.start(self._move_barriers(), "barriers")
 
@@ -94,7 +96,8 @@ class SimulatedRelayBoard(Device):
 
     # ------------------------------------------------------------------------------ frames
 
-    def _received(self, data: bytes) -> None:
+    def hear(self, data: bytes) -> None:
+        """What came over the line, for whichever board."""
         self._last_s = asyncio.get_running_loop().time()
         self._last_ns = time.monotonic_ns()
         if not self._buffer:
@@ -104,7 +107,8 @@ class SimulatedRelayBoard(Device):
         self._buffer += data[:room]
         self._arrived.set()
 
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
+        """Answer, until cancelled."""
         while True:
             await self._arrived.wait()
             frame = await self._next_frame()

@@ -136,6 +136,7 @@ class FakeBoard:
     def __init__(self) -> None:
         self.relays: dict[int, bool] = {}
         self.orders: list[tuple[int, bool]] = []
+        self.for_s: dict[int, float | None] = {}  # as last hinted
         self.expecting = 0
         self.broken: str | None = None
         self._changed = asyncio.Condition()
@@ -146,11 +147,12 @@ class FakeBoard:
     def expect_order(self) -> None:
         self.expecting += 1
 
-    async def set_relay(self, relay: int, energised: bool) -> None:
+    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
         if self.broken is not None:
             raise DeviceError(self.broken)
         self.relays[relay] = energised
         self.orders.append((relay, energised))
+        self.for_s[relay] = for_s
         async with self._changed:
             self._changed.notify_all()
 

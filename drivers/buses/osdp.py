@@ -136,7 +136,7 @@ class OsdpBus:
         self._came: deque[tuple[Frame | Malformed, Stamp]] = deque(maxlen=MAX_FRAMES)
         self._first_ns: int | None = None  # when the first bytes after the command came
         self._bytes_ns = 0  # when the last did
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Future[None] | None = None  # of whoever waits for it
         self._take: Callable[[str], None] | None = None  # of a capture
         self._captured_from: Stamp | None = None
         self._begin_anew: set[int] = set()  # addresses: a capture needs their first frames
@@ -285,7 +285,7 @@ class OsdpBus:
     async def _answer(
         self, device: OsdpDevice, first_by_ns: int, emit: Emit
     ) -> tuple[Outcome | None, Stamp]:
-        while await self._more(first_by_ns):
+        while await self._comes(lambda: self._answer_ends_ns(first_by_ns)):
             outcome, stamp = self._understood(device, emit)
             if outcome is not None:
                 return outcome, stamp
@@ -298,34 +298,46 @@ class OsdpBus:
             self._keep(found, stamp)
         return self._understood(device, emit)
 
-    async def _more(self, first_by_ns: int) -> bool:
-        """Whether more bytes came, within their time. What has begun ends with a gap; an echo of
-        the command, or a stray byte as the line turns, leaves the device all its time."""
+    def _answer_ends_ns(self, first_by_ns: int) -> int:
+        """What has begun ends with a gap; an echo of the command, or a stray byte as the line
+        turns, leaves the device all its time."""
         by_ns = self._gap_ends_ns() if self._decoder.pending else first_by_ns
-        return await self._comes(min(by_ns, self._over_ns))
+        return min(by_ns, self._over_ns)
 
     async def _silence(self) -> None:
         """Until the next frame may go out. Somebody else's that has begun, such as an answer that
         comes too late, or what another panel says, is heard to its end."""
         await self._clock.sleep_until(self._free_ns)
         over_ns = self._clock.monotonic_ns() + round(REPLY_DELAY_S * NS_PER_S)
-        while self._decoder.pending and await self._comes(min(self._gap_ends_ns(), over_ns)):
+        while self._decoder.pending and await self._comes(
+            lambda: min(self._gap_ends_ns(), over_ns)
+        ):
             pass
 
     def _gap_ends_ns(self) -> int:
         """When a frame that has begun is over, if no more of it comes."""
         return self._bytes_ns + round((GAP_S + self._byte_s) * NS_PER_S)
 
-    async def _comes(self, by_ns: int) -> bool:
-        """Whether bytes come before that moment."""
-        left_s = (by_ns - self._clock.monotonic_ns()) / NS_PER_S
-        try:
-            async with asyncio.timeout(max(0.0, left_s)):
-                await self._arrived.wait()
-        except TimeoutError:
-            return False
-        self._arrived.clear()
+    async def _comes(self, by_ns: Callable[[], int]) -> bool:
+        """Whether something whole comes before that moment, which each byte may put off."""
+        while not self._came:
+            left_s = (by_ns() - self._clock.monotonic_ns()) / NS_PER_S
+            if left_s <= 0:
+                return False
+            await self._wait(left_s)
         return True
+
+    async def _wait(self, most_s: float) -> None:
+        """Until something whole has come, or so long. An answer comes in many pieces: none of them
+        but the last wakes anybody."""
+        loop = asyncio.get_running_loop()
+        self._arrived = loop.create_future()
+        timer = loop.call_later(most_s, _wake, self._arrived)
+        try:
+            await self._arrived
+        finally:
+            timer.cancel()
+            self._arrived = None
 
     def _understood(self, device: OsdpDevice, emit: Emit) -> tuple[Outcome | None, Stamp]:
         """What has come so far means; None: not the answer, or not the whole of it."""
@@ -375,7 +387,8 @@ class OsdpBus:
                 self._record(Direction.INPUT, data, stamp)
                 for found in self._decoder.feed(data):
                     self._keep(found, stamp)
-                self._arrived.set()
+                if self._came and self._arrived is not None:
+                    _wake(self._arrived)
             case Disconnected(reason):
                 self._all_lost(reason)
                 emit(Offline(reason))
@@ -400,7 +413,6 @@ class OsdpBus:
         """Nothing of what came before is an answer to what is said next."""
         self._decoder.clear()
         self._came.clear()
-        self._arrived.clear()
         self._first_ns = None
 
     def _all_lost(self, reason: str) -> None:
@@ -408,6 +420,11 @@ class OsdpBus:
         now_ns = self._clock.monotonic_ns()
         for device in self._devices.values():
             device.lost(reason, now_ns, 0.0)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def build(options: OsdpBusOptions, context: DriverContext) -> OsdpBus:

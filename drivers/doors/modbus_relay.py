@@ -1,21 +1,23 @@
-"""The driver `modbus-relay`: relay and input boards that speak Modbus RTU. Owns the polling, the
-retries and whose turn the line is; must not know what a relay or an input is for.
+"""The driver `modbus-relay`: relay and input boards that speak Modbus RTU, alone on a line or
+several on a [[bus]]. Owns a board's polling and retries; the line is `drivers.buses.modbus`'s. Must
+not know what a relay or an input is for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Annotated, assert_never
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from drivers.buses.modbus import BaudRate, ModbusBus, ModbusBusOptions, UnansweredError
 from drivers.protocols import modbus_rtu
-from drivers.protocols.modbus_rtu import Answer, AnswerDecoder, Bits, Refused, Request
-from drivers.transport import Connected, Disconnected, Line, LineEvent, Received, check_url
+from drivers.protocols.modbus_rtu import Answer, Bits, Request
+from drivers.transport import Connected, check_url
 from gatewayd.domain.model import NS_PER_MS, NS_PER_S, Stamp
 from gatewayd.domain.ports import (
     ControllerEvent,
@@ -34,25 +36,30 @@ SWITCH_DEADLINE_S = 1.5  # GB 50396: card to actuator within 2 s; the rest is th
 FIRST_RETRY_S = 0.25
 MAX_RETRY_S = 5.0
 MAX_POLL_MS = 150  # even with one lost answer, 400 ms are met at 9600 baud
-GIVE_WAY_MS = 50  # after a reader's last bytes: a tag of 17 ms, the decision, a slow disk
-BITS_A_BYTE = 10  # 8N1
-_BUSY = frozenset({5, 6})  # exceptions that say "ask again"
+PULSE_MARGIN_S = 1.0  # the core ends a pulse in time; the board does where the core can't any more
+SETTLED_S = 0.3  # after the end of a board's pulse, for one whose clock is slow
 
 _log = logging.getLogger(__name__)
 Emit = Callable[[ControllerEvent], None]
 
 
 class ModbusRelayOptions(BaseModel):
-    """Settings of a Modbus RTU relay board."""
+    """Settings of a Modbus RTU relay board: on a line of its own, or on a [[bus]]."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    port: Annotated[str, AfterValidator(check_url)] = Field(
-        description="'/dev/serial/by-id/…', 'socket://host:port' or 'rfc2217://host:port'.",
+    port: Annotated[str, AfterValidator(check_url)] | None = Field(
+        default=None,
+        description="'/dev/serial/by-id/…', 'socket://host:port' or 'rfc2217://host:port'; for a "
+        "board that is alone on its line.",
         json_schema_extra={"line": True},
     )
-    baud_rate: int = Field(
-        default=9600, ge=1200, le=921_600, description="Bits a second; 8 data bits, no parity."
+    bus: str | None = Field(
+        default=None, description="The id of the [[bus]] of the driver 'modbus', instead of port."
+    )
+    baud_rate: BaudRate | None = Field(
+        default=None,
+        description="Bits a second, 9600 if left out; 8 data bits, no parity. On a [[bus]]: there.",
     )
     device_id: int = Field(default=1, ge=1, le=247, description="The board's Modbus address.")
     relays: int = Field(default=8, ge=1, le=64, description="Relay terminals on the board.")
@@ -69,42 +76,48 @@ class ModbusRelayOptions(BaseModel):
         le=2_000,
         description="The board begins its answer within this time, wire time not counted.",
     )
+    pulse: Literal["none", "flash-0200"] = Field(
+        default="none",
+        description="'flash-0200': the board ends an unlocking by itself, should the box die "
+        "meanwhile (function 05 at 0x0200 and 0x0400).",
+    )
+
+    @model_validator(mode="after")
+    def _one_line(self) -> ModbusRelayOptions:
+        if (self.port is None) == (self.bus is None):
+            raise ValueError("needs a port, or the bus it is on: one of the two")
+        if self.bus is not None and self.baud_rate is not None:
+            raise ValueError("baud_rate is set in the [[bus]], once for all that is on it")
+        return self
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """The one question that is on the line."""
+@dataclass(frozen=True, slots=True)
+class _Pulse:
+    """What the board ends by itself, when it surely has, and what the relay was told since."""
 
-    decoder: AnswerDecoder
-    answered: asyncio.Future[tuple[Answer, Stamp]]
-
-
-class _UnansweredError(DeviceError):
-    """Nothing, noise or "busy" came back: the same question may be asked again."""
-
-    def __init__(self, message: str, noise: int = 0) -> None:
-        super().__init__(message)
-        self.noise = noise  # bytes that came and are no answer
+    energised: bool
+    over_ns: int
+    wanted: bool | None = None
 
 
 class ModbusRelayBoard:
     """Implements `gatewayd.domain.ports.DoorController`.
 
-    `_turn` is whose turn it is on the line. A poll takes it for one question, so a relay waits for
-    at most that one; a relay keeps it from the write to the end of the read-back. A poll that is
-    due lets an expected order go first, as far as MAX_POLL_MS allows.
+    A poll takes the line for one question; a relay keeps it from the write to the read-back, and
+    goes before polls. A poll that is due lets an expected order go first, as far as MAX_POLL_MS
+    allows.
     """
 
     def __init__(self, options: ModbusRelayOptions, context: DriverContext) -> None:
+        """Raises ValueError where its address on the bus is taken."""
         self._options = options
-        self._name = f"{context.device_id} at {options.port}, Modbus device {options.device_id}"
+        self._own_line = context.bus is None
+        self._bus: ModbusBus = context.bus or _line_of(options, context)
+        self._name = f"{context.device_id} at {self._bus.port}, Modbus device {options.device_id}"
+        self._station = self._bus.station(options.device_id, self._name, options.timeout_ms)
         self._clock = context.clock
-        self._line = Line(options.port, options.baud_rate, context.clock)
-        self._turn = asyncio.Lock()
-        self._waiting: _Waiting | None = None
-        self._free_ns = 0  # the next frame may not start before this
-        self._expecting_until_ns = 0
-        self._giving_way: asyncio.Task[None] | None = None  # a poll that lets an order go first
+        self._ordering = asyncio.Lock()  # one order of this board at a time waits for the line
+        self._pulses: dict[int, _Pulse] = {}
         self._online: bool | None = None  # None: nothing was said yet
         self._inputs: tuple[bool, ...] | None = None  # as last emitted
 
@@ -112,45 +125,55 @@ class ModbusRelayBoard:
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled, through every outage of the line and of the board."""
-        poll: asyncio.Task[None] | None = None
-        async with asyncio.TaskGroup() as tg, aclosing(self._line.events()) as events:
-            try:
-                async for event in events:
-                    if isinstance(event, Connected):
-                        poll = tg.create_task(self._poll(emit), name=f"poll {self._name}")
-                    elif poll is not None and isinstance(event, Disconnected):
-                        poll.cancel()
-                    self._heed(event, emit)
-            finally:
+        async with asyncio.TaskGroup() as tg:
+            if self._own_line:
+                tg.create_task(self._bus.run(lambda _event: None), name=f"line of {self._name}")
+            poll: asyncio.Task[None] | None = None
+            standing = None
+            while True:
+                standing = await self._bus.next_standing(standing)
                 if poll is not None:
                     poll.cancel()
+                if isinstance(standing, Connected):
+                    poll = tg.create_task(self._poll(emit), name=f"poll {self._name}")
+                else:
+                    self._went_offline(standing.reason, emit)
 
     def expect_order(self) -> None:
-        """For GIVE_WAY_MS, a poll that is due waits."""
-        self._expecting_until_ns = self._clock.monotonic_ns() + GIVE_WAY_MS * NS_PER_MS
+        """For a moment, a poll that is due waits."""
+        self._bus.expect_order()
 
-    async def set_relay(self, relay: int, energised: bool) -> None:
+    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
         """Switch and read back. Raises DeviceError unless the board confirmed the new state."""
         if not 1 <= relay <= self._options.relays:
             raise DeviceError(
                 f"{self._name}: there is no relay {relay}; the settings say 1 to"
                 f" {self._options.relays}"
             )
-        self._expecting_until_ns = 0
-        if self._giving_way is not None:
-            self._giving_way.cancel()  # it gets the turn after us
+        self._bus.order_has_come()
         try:
-            async with asyncio.timeout(SWITCH_DEADLINE_S), self._turn:
-                await self._switch(relay, energised)
+            async with asyncio.timeout(SWITCH_DEADLINE_S), self._ordering:
+                await self._switch(relay, energised, for_s)
         except TimeoutError as error:
             raise DeviceError(
                 f"{self._name}: relay {relay} was not confirmed within {SWITCH_DEADLINE_S:g} s"
             ) from error
 
-    async def _switch(self, relay: int, energised: bool) -> None:
-        device_id, address = self._options.device_id, relay - 1
-        await self._insist(modbus_rtu.write_coil(device_id, address, energised))
-        answer, _ = await self._insist(modbus_rtu.read_coils(device_id, address, 1))
+    async def _switch(self, relay: int, energised: bool, for_s: float | None) -> None:
+        write = self._write(relay, energised, for_s)
+        read = modbus_rtu.read_coils(self._options.device_id, relay - 1, 1)
+        attempts = 1 if self._station.away else ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                async with self._bus.turn(order=True):
+                    await self._bus.ask(self._station, write)
+                    answer, _ = await self._bus.ask(self._station, read)
+                break
+            except UnansweredError as failure:
+                _log.debug("asking a board again", extra={"reason": str(failure)})
+                if not attempts:
+                    raise
         if answer != Bits((energised,)):
             state = "energised" if energised else "released"
             raise DeviceError(
@@ -158,14 +181,17 @@ class ModbusRelayBoard:
                 " check the board and its supply"
             )
 
-    async def _insist(self, request: Request) -> tuple[Answer, Stamp]:
-        """Ask up to ATTEMPTS times without giving the turn away in between."""
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return await self._ask(request)
-            except _UnansweredError as failure:
-                _log.debug("asking a board again", extra={"reason": str(failure)})
-        return await self._ask(request)
+    def _write(self, relay: int, energised: bool, for_s: float | None) -> Request:
+        """The order, timed by the board where it can and is wanted to."""
+        device_id, address, now_ns = self._options.device_id, relay - 1, self._clock.monotonic_ns()
+        tenths = None if for_s is None else math.ceil((for_s + PULSE_MARGIN_S) * 10)
+        if self._options.pulse == "none" or tenths is None or tenths > modbus_rtu.MAX_FLASH:
+            if relay in self._pulses:
+                self._pulses[relay] = replace(self._pulses[relay], wanted=energised)
+            return modbus_rtu.write_coil(device_id, address, energised)
+        over_ns = now_ns + round((tenths / 10 + SETTLED_S) * NS_PER_S)
+        self._pulses[relay] = _Pulse(energised, over_ns)
+        return modbus_rtu.flash_coil(device_id, address, energised, tenths)
 
     # -------------------------------------------------------------------------- the polling
 
@@ -176,6 +202,7 @@ class ModbusRelayBoard:
             began_ns = self._clock.monotonic_ns()
             try:
                 states, stamp = await self._read_inputs(emit)
+                await self._mend_pulses(began_ns)
             except DeviceError as error:
                 self._went_offline(str(error), emit)
                 wait_ns = round(retry_s * NS_PER_S)
@@ -185,16 +212,16 @@ class ModbusRelayBoard:
                 wait_ns = self._options.poll_ms * NS_PER_MS
                 retry_s = FIRST_RETRY_S
             await self._clock.sleep_until(began_ns + wait_ns)
-            await self._give_way(began_ns + MAX_POLL_MS * NS_PER_MS)
+            await self._bus.give_way(began_ns + MAX_POLL_MS * NS_PER_MS)
 
-    async def _give_way(self, latest_ns: int) -> None:
-        """Wait while an order is expected, until it has come, but never beyond `latest_ns`: noise
-        on a reader's line must not keep an input of 400 ms from being seen."""
-        while (until_ns := min(self._expecting_until_ns, latest_ns)) > self._clock.monotonic_ns():
-            async with asyncio.TaskGroup() as tg:
-                self._giving_way = tg.create_task(
-                    self._clock.sleep_until(until_ns), name=f"poll gives way {self._name}"
-                )
+    async def _mend_pulses(self, now_ns: int) -> None:
+        """A relay that was told to stay as it is while the board timed it is told once more when
+        that time is over: no maker says whether a plain order ends it. Raises DeviceError."""
+        for relay, pulse in tuple(self._pulses.items()):
+            if pulse.over_ns <= now_ns:
+                del self._pulses[relay]
+                if pulse.wanted is pulse.energised:
+                    await self.set_relay(relay, pulse.energised)
 
     async def _read_inputs(self, emit: Emit) -> tuple[tuple[bool, ...], Stamp]:
         """The inputs' states; a board without inputs is asked for a relay, to know it is there."""
@@ -216,9 +243,9 @@ class ModbusRelayBoard:
         while True:
             attempts -= 1
             try:
-                async with self._turn:
-                    return await self._ask(request)
-            except _UnansweredError as failure:
+                async with self._bus.turn(order=False):
+                    return await self._bus.ask(self._station, request)
+            except UnansweredError as failure:
                 if failure.noise:
                     emit(Malformed("bytes that are no answer of the board"))
                 if not attempts:
@@ -238,80 +265,22 @@ class ModbusRelayBoard:
             self._online = False
             emit(Offline(reason))
 
-    # ----------------------------------------------------------------------------- the line
 
-    async def _ask(self, request: Request) -> tuple[Answer, Stamp]:
-        """One question and its answer; whoever asks has the turn.
-
-        Raises _UnansweredError, or DeviceError where asking again is of no use.
-        """
-        await self._clock.sleep_until(self._free_ns)
-        answered = asyncio.get_running_loop().create_future()
-        self._waiting = waiting = _Waiting(AnswerDecoder(request), answered)
-        try:
-            await self._line.write(request.frame)
-            async with asyncio.timeout(self._answer_within_s(request)):
-                answer, stamp = await answered
-        except TimeoutError as error:
-            raise self._unanswered(waiting.decoder.unanswering) from error
-        finally:
-            self._waiting = None
-            self._free_ns = self._clock.monotonic_ns() + self._silence_ns()
-        if isinstance(answer, Refused):
-            failure = _UnansweredError if answer.code in _BUSY else DeviceError
-            raise failure(
-                f"{self._name} refuses function {request.frame[1]:02d}: {answer.reason}; check"
-                " `relays` and `inputs` against the board"
-            )
-        return answer, stamp
-
-    def _heed(self, event: LineEvent, emit: Emit) -> None:
-        """What the line says goes to whoever waits for an answer."""
-        waiting = self._waiting
-        match event:
-            case Connected():
-                pass  # a board is online once it has answered
-            case Received(data, stamp):
-                if waiting is not None and not waiting.answered.done():
-                    answer = waiting.decoder.feed(data)
-                    if answer is not None:
-                        waiting.answered.set_result((answer, stamp))
-            case Disconnected(reason):
-                if waiting is not None and not waiting.answered.done():
-                    waiting.answered.set_exception(DeviceError(reason))
-                self._went_offline(reason, emit)
-            case _:
-                assert_never(event)
-
-    def _unanswered(self, noise: int) -> _UnansweredError:
-        came = f"{noise} bytes that are no answer came" if noise else "nothing came"
-        return _UnansweredError(
-            f"{self._name} did not answer within {self._options.timeout_ms} ms ({came}): check"
-            " its supply, wiring, baud_rate and device_id",
-            noise,
-        )
-
-    def _answer_within_s(self, request: Request) -> float:
-        """The wire time of question and answer, and the board's time to begin."""
-        wire_bytes = len(request.frame) + request.answer_length
-        wire_s = wire_bytes * BITS_A_BYTE / self._options.baud_rate
-        return wire_s + self._options.timeout_ms / 1000
-
-    def _silence_ns(self) -> int:
-        """The 3.5 characters between frames, 1.75 ms above 19200 baud (Serial Line V1.02 §2.5)."""
-        if self._options.baud_rate > 19_200:
-            return 1_750_000
-        return round(3.5 * 11 / self._options.baud_rate * NS_PER_S)
+def _line_of(options: ModbusRelayOptions, context: DriverContext) -> ModbusBus:
+    """The line of a board that is alone on it."""
+    assert options.port is not None  # noqa: S101  # the model says so
+    baud_rate = 9600 if options.baud_rate is None else options.baud_rate
+    return ModbusBus(ModbusBusOptions(port=options.port, baud_rate=baud_rate), context)
 
 
 def build(options: ModbusRelayOptions, context: DriverContext) -> ModbusRelayBoard:
-    """A board that opens its line when it runs."""
+    """A board that is spoken to when it runs. Raises ValueError as the class does."""
     return ModbusRelayBoard(options, context)
 
 
 def port_of(options: ModbusRelayOptions) -> str:
-    """What no second driver may use."""
-    return options.port
+    """What no second driver may use: its line, or its place on its bus."""
+    return options.port or f"{options.bus}, Modbus device {options.device_id}"
 
 
 DRIVER = Driver(
@@ -320,4 +289,5 @@ DRIVER = Driver(
     options=ModbusRelayOptions,
     build=build,
     port_of=port_of,
+    bus="modbus",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import xor
 
+from drivers.protocols.bit_order import Order, reordered
 from gatewayd.domain.model import Credential, card
 from gatewayd.domain.ports import Malformed
 
@@ -36,7 +37,9 @@ def encode(bits: int, line_end: bool = True) -> bytes:
 class AsciiTagDecoder:
     """Collects one frame at a time; never holds more than MAX_BODY bytes, never raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, reverse: Order = "none") -> None:
+        """`reverse` is what the reader turned round in the tag; the checksum is of what it sent."""
+        self._reverse = reverse
         self._body: bytearray | None = None  # None: between messages
         self._stray_told = False  # one Malformed for a run of stray bytes, however long
 
@@ -59,7 +62,7 @@ class AsciiTagDecoder:
             return self._stray(byte)
         if byte == ETX:
             body, self._body = bytes(self._body), None
-            return _decode_body(body)
+            return _decode_body(body, self._reverse)
         if len(self._body) == MAX_BODY:
             self._body = None
             self._stray_told = True
@@ -80,7 +83,7 @@ class AsciiTagDecoder:
         return Malformed("bytes outside a message")
 
 
-def _decode_body(body: bytes) -> Credential | Malformed:
+def _decode_body(body: bytes, reverse: Order) -> Credential | Malformed:
     """What stands between the frame marks, as a card of 40 bits."""
     digits = body.removesuffix(_LINE_END)
     if len(digits) != TAG_BITS // 4 + 2:
@@ -90,4 +93,5 @@ def _decode_body(body: bytes) -> Credential | Malformed:
     *tag, check = bytes.fromhex(digits.decode("ascii"))
     if checksum(bytes(tag)) != check:
         return Malformed("checksum")
-    return card(int.from_bytes(bytes(tag), "big"), TAG_BITS, "em4100")
+    bits = reordered(int.from_bytes(bytes(tag), "big"), TAG_BITS, reverse)
+    return card(bits, TAG_BITS, "em4100")

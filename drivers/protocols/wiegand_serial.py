@@ -9,13 +9,17 @@ count and the value's bytes | 03`. Bit counts are 1 to 128 in both; 4 and 8 are 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 
+from drivers.protocols import bit_order
+from drivers.protocols.bit_order import Order
 from drivers.protocols.keypad import BURSTS, Key, identify_key
+from drivers.protocols.lines import Lines
 from gatewayd.domain.model import Credential
 from gatewayd.domain.ports import Malformed
-from gatewayd.domain.wiegand import MAX_BITS, identify
+from gatewayd.domain.wiegand import MAX_BITS
 
 STX = 0x02
 ETX = 0x03
@@ -41,12 +45,22 @@ def encode_binary(bits: int, bit_count: int) -> bytes:
 
 
 class HexLineDecoder:
-    """Collects one line at a time; never holds more than MAX_LINE bytes, never raises."""
+    """Collects one line at a time; never holds more than MAX_LINE bytes, never raises.
 
-    def __init__(self, accept_unknown_lengths: bool = False) -> None:
-        self._accept_unknown_lengths = accept_unknown_lengths
-        self._line = bytearray()
-        self._skipping = False  # a line that grew too long was told; its rest is dropped
+    A converter's `prefix` and `suffix` must stand around the message where they are set.
+    """
+
+    def __init__(
+        self,
+        accept_unknown_lengths: bool = False,
+        reverse: Order = "none",
+        prefix: bytes = b"",
+        suffix: bytes = b"",
+    ) -> None:
+        self._meaning = _Meaning(accept_unknown_lengths, reverse)
+        self._prefix, self._suffix = prefix, suffix
+        longest = MAX_LINE + len(prefix) + len(suffix)
+        self._lines = Lines(longest, "line longer than a card's")
 
     def feed(self, data: bytes) -> list[Message]:
         """What the bytes complete, in order. Malformed says why, without a digit of it."""
@@ -55,28 +69,20 @@ class HexLineDecoder:
 
     def quiet(self) -> list[Message]:
         """The line was silent for longer than a message has gaps: what is unfinished is over."""
-        unfinished = bool(self._line)
-        self._line.clear()
-        self._skipping = False
-        return [_CUT_SHORT] if unfinished else []
+        cut = self._lines.quiet()
+        return [] if cut is None else [cut]
 
     def _take(self, byte: int) -> Message | None:
-        if byte in b"\r\n":
-            line = bytes(self._line)
-            self._line.clear()
-            self._skipping = False
-            return self._decode(line) if line else None
-        if self._skipping:
-            return None
-        if len(self._line) == MAX_LINE:
-            self._line.clear()
-            self._skipping = True
-            return Malformed("line longer than a card's")
-        self._line.append(byte)
-        return None
+        line = self._lines.take(byte)
+        return self._decode(line) if isinstance(line, bytes) else line
 
     def _decode(self, line: bytes) -> Message:
-        parts = _LINE.fullmatch(line)
+        if not line.startswith(self._prefix):
+            return Malformed("line without its prefix: see prefix")
+        line = line[len(self._prefix) :]
+        if not line.endswith(self._suffix):
+            return Malformed("line without its suffix: see suffix")
+        parts = _LINE.fullmatch(line[: len(line) - len(self._suffix)])
         if parts is None:
             return Malformed("line is not '<bit count>,<hex digits>'")
         bit_count, digits = int(parts[1]), parts[2]
@@ -87,7 +93,7 @@ class HexLineDecoder:
         bits = int(digits, 16)
         if bits >> bit_count:
             return Malformed("value does not fit the bit count")
-        return _meaning(bits, bit_count, self._accept_unknown_lengths)
+        return self._meaning.of(bits, bit_count)
 
 
 class BinaryDecoder:
@@ -97,8 +103,8 @@ class BinaryDecoder:
     past its start mark, not past its end.
     """
 
-    def __init__(self, accept_unknown_lengths: bool = False) -> None:
-        self._accept_unknown_lengths = accept_unknown_lengths
+    def __init__(self, accept_unknown_lengths: bool = False, reverse: Order = "none") -> None:
+        self._meaning = _Meaning(accept_unknown_lengths, reverse)
         self._held = bytearray()
         self._stray_told = False  # one Malformed for a run of bytes that are no message
 
@@ -129,7 +135,7 @@ class BinaryDecoder:
                 bit_count, bits = self._held[1], int.from_bytes(self._held[2 : length - 2], "big")
                 del self._held[:length]
                 self._stray_told = False
-                found.append(_meaning(bits, bit_count, self._accept_unknown_lengths))
+                found.append(self._meaning.of(bits, bit_count))
 
     def _tell(self, malformed: Malformed, found: list[Message]) -> None:
         if not self._stray_told:
@@ -137,11 +143,18 @@ class BinaryDecoder:
             found.append(malformed)
 
 
-def _meaning(bits: int, bit_count: int, accept_unknown_lengths: bool) -> Message:
-    """No card is as short as a key, whatever lengths are accepted: a PIN is never taken for one."""
-    if bit_count in BURSTS:
-        return identify_key(bits, bit_count)
-    return identify(bits, bit_count, accept_unknown_lengths)
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What bits are. No card is as short as a key, whatever lengths are accepted: a PIN is never
+    taken for one. Keys come as they are, whatever the reader turns round in cards."""
+
+    accept_unknown_lengths: bool
+    reverse: Order
+
+    def of(self, bits: int, bit_count: int) -> Message:
+        if bit_count in BURSTS:
+            return identify_key(bits, bit_count)
+        return bit_order.identify(bits, bit_count, self.accept_unknown_lengths, self.reverse)
 
 
 def _whole_length(held: bytearray) -> int | None:

@@ -4,7 +4,12 @@ runs.
 
 from __future__ import annotations
 
+from functools import partial
+
+from pydantic import Field
+
 from drivers.protocols.ascii_tag import AsciiTagDecoder
+from drivers.protocols.bit_order import DESCRIPTION, Order
 from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of
 from gatewayd.domain.ports import Driver, DriverContext, DriverKind
 
@@ -12,10 +17,12 @@ from gatewayd.domain.ports import Driver, DriverContext, DriverKind
 class AsciiTagOptions(LineReaderOptions):
     """Settings of an ASCII tag reader."""
 
+    reverse: Order = Field(default="none", description=DESCRIPTION)
+
 
 def build(options: AsciiTagOptions, context: DriverContext) -> LineReader:
     """A reader that opens its line when it runs."""
-    return LineReader(options, AsciiTagDecoder, context)
+    return LineReader(options, partial(AsciiTagDecoder, options.reverse), context)
 
 
 DRIVER = Driver(

@@ -14,10 +14,11 @@ from pydantic import Field
 
 from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
 from drivers.buses.osdp_device import DeviceEvent, Standing
+from drivers.protocols import bit_order
+from drivers.protocols.bit_order import Order
 from drivers.protocols.osdp.replies import FormattedCard, KeypadKeys, RawCard, Reply
 from drivers.readers import osdp_signs
 from drivers.readers.presentation import Presentations
-from gatewayd.domain import wiegand
 from gatewayd.domain.model import NS_PER_S, Credential, Stamp
 from gatewayd.domain.ports import (
     Driver,
@@ -115,10 +116,9 @@ class OsdpReader:
             self._device.tell(command)
 
     def _card(self, raw: RawCard) -> Credential | Malformed:
-        bits = raw.bits
-        if self._options.reversed_bits:
-            bits = int(f"{bits:0{raw.bit_count}b}"[::-1], 2)
-        return wiegand.identify(bits, raw.bit_count, self._options.accept_unknown_lengths)
+        order: Order = "bits" if self._options.reversed_bits else "none"
+        unknown = self._options.accept_unknown_lengths
+        return bit_order.identify(raw.bits, raw.bit_count, unknown, order)
 
     def _present(self, found: Credential | Malformed, stamp: Stamp) -> None:
         if isinstance(found, Malformed):

@@ -4,20 +4,16 @@ line reader runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from drivers.protocols.bit_order import DESCRIPTION, Order
 from drivers.protocols.wiegand_serial import BinaryDecoder, HexLineDecoder
-from drivers.readers.line_reader import Decoder, LineReader, LineReaderOptions, port_of
+from drivers.readers.line_reader import LineReader, LineReaderOptions, port_of
+from drivers.readers.text_settings import check_frame
 from gatewayd.domain.ports import Driver, DriverContext, DriverKind
-
-_DECODERS: dict[str, Callable[[bool], Decoder]] = {
-    "hex-line": HexLineDecoder,
-    "binary": BinaryDecoder,
-}
 
 
 class WiegandSerialOptions(LineReaderOptions):
@@ -30,12 +26,31 @@ class WiegandSerialOptions(LineReaderOptions):
         default=False,
         description="Take cards of a length that no known format has, without a parity check.",
     )
+    reverse: Order = Field(default="none", description=DESCRIPTION)
+    prefix: str = Field(
+        default="", description="What stands in front of every card in a 'hex-line'; taken off."
+    )
+    suffix: str = Field(
+        default="", description="What stands behind every card in a 'hex-line'; taken off."
+    )
+
+    @field_validator("prefix", "suffix")
+    @classmethod
+    def _for_lines(cls, text: str, info: ValidationInfo) -> str:
+        if text and info.data.get("dialect") == "binary":
+            raise ValueError("is for dialect = 'hex-line' only: remove it")
+        if not text.isascii():
+            raise ValueError("a converter's lines are ASCII: write letters, digits and signs of it")
+        return check_frame(text)
 
 
 def build(options: WiegandSerialOptions, context: DriverContext) -> LineReader:
     """A reader that opens its line when it runs."""
-    decoder = _DECODERS[options.dialect]
-    return LineReader(options, partial(decoder, options.accept_unknown_lengths), context)
+    unknown, reverse = options.accept_unknown_lengths, options.reverse
+    if options.dialect == "binary":
+        return LineReader(options, partial(BinaryDecoder, unknown, reverse), context)
+    around = (options.prefix.encode("ascii"), options.suffix.encode("ascii"))
+    return LineReader(options, partial(HexLineDecoder, unknown, reverse, *around), context)
 
 
 DRIVER = Driver(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gatewayd.directory import cells
 from gatewayd.directory.cells import Cell, CellError
-from gatewayd.domain import wiegand
+from gatewayd.domain import plate, wiegand
 from gatewayd.domain.model import Credential, CredentialKind, card
 
 HEX = "hex"
@@ -24,7 +24,6 @@ FORMATS = (HEX, *(known.name for known in wiegand.FORMATS), EM4100)
 
 _PAIR = re.compile(r"(\d{1,12})\s*[,，:]\s*(\d{1,12})")
 _EM_DIGITS = re.compile(r"\d{1,10}")
-_PLATE_SIGNS = re.compile(r"[\s·•.\-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +146,11 @@ def written_card(credential: Credential) -> WrittenCard:
 
 
 def plate_of(cell: Cell) -> Credential:
-    """A licence plate as the cameras' part has it: letters upper-case, no signs between them."""
+    """A licence plate as readers have it: letters upper-case, no signs between them."""
     found = cells.text(cell)
     if not cells.is_verbatim(cell):
-        found = _PLATE_SIGNS.sub("", found).upper()
-    if not found or found != found.upper() or found.split() != [found]:
+        found = plate.plain(found)
+    if not plate.is_plain(found):
         raise CellError("it is no licence plate", "as it is on the vehicle, e.g. 沪A12345")
     return Credential(CredentialKind.PLATE, found)
 

@@ -139,6 +139,11 @@ def id_(cell: Cell, _reading: Reading) -> str:
     return cells.id_(cell)
 
 
+def ids(cell: Cell, _reading: Reading) -> list[str]:
+    """Ids of things that may stand further down."""
+    return [cells.id_(wanted) for wanted in cells.names(cell)]
+
+
 def yes(cell: Cell, _reading: Reading) -> bool:
     return cells.yes(cell)
 

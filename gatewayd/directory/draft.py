@@ -63,6 +63,7 @@ def draft_of(paths: Sequence[Path], base: Listing, reading: Reading, progress: P
                 _name_all(table.kind, base, names)
             reading.names[table.kind] = names
     _check_kept(draft, reading)
+    _check_escorts(draft, reading.names["person"])
     if not draft.problems:
         _check_lines(draft)
     return draft
@@ -297,6 +298,18 @@ def _still_referred_to(kind: str, of: str, missing: Mapping[str, int]) -> Iterat
         records = f"1 {kind} record still refers" if count == 1 else f"{count} {kind} records refer"
         what = f"{of} {id_!r} is not in it, but {records} to it"
         yield what, f"its row, or give the {kind}s as well"
+
+
+def _check_escorts(draft: Draft, people: Names) -> None:
+    """Whoever is named may stand further down. The store takes a list whose escorts have moved out,
+    since they admit nobody; in a table it is a mistake in typing."""
+    if "person" not in draft.given:
+        return
+    for id_, row in draft.rows["person"].items():
+        for other in listing.record_of(draft.listing["person"][id_]).get("escorts", ()):
+            if other not in people:
+                place = draft.given["person"].at(row)
+                draft.bad(place, f"there is no person {other!r}", "an escort's id that there is")
 
 
 def _check_lines(draft: Draft) -> None:

@@ -29,7 +29,7 @@ Listing = Mapping[str, dict[str, bytes]]  # by kind, then by id: the record's li
 _OPTIONAL = {
     "person": (
         *("pin", "duress_pin", "watch"),
-        *("extended_opening", "may_escort", "needs_escort"),
+        *("extended_opening", "may_escort", "needs_escort", "escorts"),
     ),
     "credential": ("uses", "duress", "permit_until", "watch"),
 }
@@ -165,7 +165,7 @@ def _said(record: Mapping[str, Any]) -> Record:
     return {
         name: value
         for name, value in values
-        if value not in (None, "", False) or (name == "permit_until" and value == 0)
+        if value not in (None, "", False, []) or (name == "permit_until" and value == 0)
     }
 
 

@@ -72,6 +72,8 @@ def person(values: Values, reading: Reading) -> Record:
         record[key] = _pin(values, key, reading)
     if record["pin"] and record["pin"] == record["duress_pin"]:
         raise CellError("it is the PIN as well", "another, or nothing", "duress_pin")
+    if record["id"] in record.get("escorts", ()):
+        raise CellError("nobody is their own escort", "the ids of others", "escorts")
     return {"t": "person", **record}
 
 

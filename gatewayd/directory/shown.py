@@ -105,6 +105,7 @@ def _person(record: Record, showing: Showing) -> Iterator[Shown]:
     shown["watch"] = cells.written(record.get("watch", ""))
     for key in ("extended_opening", "may_escort", "needs_escort"):
         shown[key] = showing.yes(record.get(key, False))
+    shown["escorts"] = BETWEEN.join(record.get("escorts", ()))
     yield shown
 
 

@@ -106,6 +106,11 @@ PEOPLE = Table(
         column("extended opening|延长开门", "yes (是): the door stays open longer", columns.yes),
         column("may escort|可陪同", "yes (是): others may pass after them", columns.yes),
         column("needs escort|须陪同|需陪同", "yes (是): passes only after an escort", columns.yes),
+        column(
+            "escorts|陪同人|接待人|被访人",
+            "ids of people, separated by ; or 、: passes only after one of them",
+            columns.ids,
+        ),
     ),
 )
 CREDENTIALS = Table(

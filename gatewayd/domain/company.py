@@ -1,7 +1,8 @@
 """Who was last authorised at a door: an escort, or the first of two people. Pure; kept by no disk.
 
 A restart forgets both, which admits nobody. The two directions of a door are apart: whoever comes
-out escorts nobody in. At most one of each is kept for a door and direction, so the settings cap it.
+out escorts nobody in. Kept are, for each door and direction, who waits and the last who were let
+in: anyone may be a visitor's own escort.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from dataclasses import dataclass, field
 from gatewayd.domain.model import NS_PER_S, Companion, Direction, DoorId, Person, PersonId
 
 Way = tuple[DoorId, Direction]
+
+# What is kept of those who were let in, by door and direction. The settings allow an escort no more
+# than ten minutes; a gate sees no more people in them.
+MAX_AGE_S = 600.0
+MAX_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,17 @@ class Authorised:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    escorts: Mapping[Way, Authorised] = field(default_factory=dict)
+    before: Mapping[Way, tuple[Authorised, ...]] = field(default_factory=dict)  # the last one last
     firsts: Mapping[Way, Authorised] = field(default_factory=dict)
 
-    def companion(self, way: Way, now_ns: int) -> Companion | None:
-        """The last escort who was admitted there, for `Situation.companion`."""
-        return _companion(self.escorts.get(way), now_ns)
+    def companion(self, way: Way, now_ns: int, person: Person | None) -> Companion | None:
+        """The last who was admitted there and may escort the person, for `Situation.companion`."""
+        if person is None or not person.escorted:
+            return None
+        for who in reversed(self.before.get(way, ())):
+            if person.may_follow(who.person_id, may_escort=who.may_escort):
+                return _companion(who, now_ns)
+        return None
 
     def waiting(self, way: Way, now_ns: int, used: Mapping[str, int]) -> Companion | None:
         """The first of two people who waits there, for `Situation.waiting`. `used` says how often
@@ -58,15 +69,20 @@ class Company:
 
 
 def admitted(company: Company, way: Way, person: Person, now_ns: int) -> Company:
-    """After a grant: an escort is remembered, whoever came first of two as well, and nobody waits
-    there any more."""
-    escorts, firsts = {**company.escorts}, {**company.firsts}
+    """After a grant: they are remembered, whoever came first of two as well, and nobody waits there
+    any more."""
+    firsts = {**company.firsts}
     first = firsts.pop(way, None)
-    if first is not None and first.may_escort:
-        escorts[way] = Authorised(first.person_id, first.may_escort, now_ns)
-    if person.may_escort:
-        escorts[way] = Authorised(person.id, person.may_escort, now_ns)
-    return Company(escorts, firsts)
+    came = [Authorised(person.id, person.may_escort, now_ns)]
+    if first is not None and first.person_id != person.id:
+        came.insert(0, Authorised(first.person_id, first.may_escort, now_ns))
+    again = {who.person_id for who in came}
+    still = [
+        who
+        for who in company.before.get(way, ())
+        if who.person_id not in again and now_ns - who.at_ns <= MAX_AGE_S * NS_PER_S
+    ]
+    return Company({**company.before, way: (*still, *came)[-MAX_KEPT:]}, firsts)
 
 
 def waits(
@@ -75,7 +91,7 @@ def waits(
     """After a denial for the want of a second person only: whoever came waits for one. Someone who
     waited there already gives way."""
     first = Authorised(person.id, person.may_escort, now_ns, shown)
-    return Company(company.escorts, {**company.firsts, way: first})
+    return Company(company.before, {**company.firsts, way: first})
 
 
 def _companion(who: Authorised | None, now_ns: int) -> Companion | None:

@@ -18,6 +18,7 @@ from gatewayd.domain.model import (
     DAY_S,
     AccessLevel,
     AccessRequest,
+    Area,
     Companion,
     CredentialKind,
     CredentialRecord,
@@ -73,10 +74,12 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "set_pin": (),
     "forgive": (),
     "make_room": ("area", "inside"),
+    "fill_up": ("area", "inside"),
     "raise_limit": ("area", "maximum"),
     "close_other_door": ("other_door",),
     "drive_up": (),
     "bring_escort": ("seconds",),
+    "bring_own_escort": ("person", "seconds"),
     "bring_second": ("seconds",),
 }
 _NOBODY = PersonId("")
@@ -422,6 +425,8 @@ def _make_room(asked: _Asked, deny: Deny) -> list[Mend]:
     """Others leave; where even an empty area could not take who comes, the limit is to blame."""
     area, facts = asked.request.situation.entering, asked.request.situation
     assert area is not None  # noqa: S101  # the rule applied
+    if deny.reason is Reason.AREA_TOO_FEW:
+        return _fill_up(asked, deny, area)
     assert area.maximum is not None  # noqa: S101  # the same
     coming = people_coming(case_of(asked.request, asked.snapshot, asked.now))
     others = int(dict(deny.detail)["inside"])
@@ -434,6 +439,17 @@ def _make_room(asked: _Asked, deny: Deny) -> list[Mend]:
     return [(_remedy("raise_limit", area.id, raised.maximum), after)]
 
 
+def _fill_up(asked: _Asked, deny: Deny, area: Area) -> list[Mend]:
+    """Enough others are in there already, if a limit allows as many and one more."""
+    facts = asked.request.situation
+    assert area.minimum is not None  # noqa: S101  # the rule applied
+    alone = int(dict(deny.detail)["inside"])
+    coming = 2 if asked.request.door.two_person_s > 0 else 1
+    others = area.minimum - coming
+    after = _with_situation(asked, inside=facts.inside - alone + others)
+    return [(_remedy("fill_up", area.id, others), after)]
+
+
 def _close_other(asked: _Asked, _deny: Deny) -> list[Mend]:
     after = _with_situation(asked, blocked_by=None)
     return [(_remedy("close_other_door", asked.request.situation.blocked_by), after)]
@@ -444,9 +460,14 @@ def _drive_up(asked: _Asked, _deny: Deny) -> list[Mend]:
 
 
 def _bring_escort(asked: _Asked, _deny: Deny) -> list[Mend]:
-    escort = Companion(_someone_else(asked), 0.0, may_escort=True)
     seconds = f"{asked.request.door.escort_s:g}"
-    return [(_remedy("bring_escort", seconds), _with_situation(asked, companion=escort))]
+    own = [other for other in _person(asked).escorts if other != _person(asked).id]
+    if own:
+        host = _with_situation(asked, companion=Companion(own[0], 0.0))
+        return [(_remedy("bring_own_escort", own[0], seconds), host)]
+    anyone = Companion(_someone_else(asked), 0.0, may_escort=True)
+    after = _with_person(_with_situation(asked, companion=anyone), escorts=(), needs_escort=True)
+    return [(_remedy("bring_escort", seconds), after)]
 
 
 def _bring_second(asked: _Asked, _deny: Deny) -> list[Mend]:

@@ -132,13 +132,25 @@ class Person:
     duress_pin: str = field(default="", repr=False)  # the same, of the one that asks for help
     watch: str = field(default="", repr=False)  # why they are on the watch list; empty: not
     extended_opening: bool = False  # needs longer to pass (ONVIF ExtendedGrantTime)
-    may_escort: bool = False  # others may pass after them
+    may_escort: bool = False  # others may pass after them, but for those who have their own
     needs_escort: bool = False  # passes only after an escort
+    escorts: tuple[PersonId, ...] = ()  # passes only after one of these, e.g. a visitor's hosts
 
     @property
     def place(self) -> str:
         """Building-unit-room, as it is spoken at the gate: "6-2-1203"."""
         return "-".join(part for part in (self.building, self.unit, self.room) if part)
+
+    @property
+    def escorted(self) -> bool:
+        """Whether they pass after an escort only. Whoever has escorts of their own does."""
+        return self.needs_escort or bool(self.escorts)
+
+    def may_follow(self, other: PersonId, *, may_escort: bool) -> bool:
+        """Whether `other` is an escort for them. Nobody is their own."""
+        if other == self.id:
+            return False
+        return other in self.escorts if self.escorts else may_escort
 
 
 # ------------------------------------------------------------------------------ schedules
@@ -269,7 +281,7 @@ class AntiPassback(StrEnum):
 
 
 class Excess(StrEnum):
-    """What an area does at its limit."""
+    """What an area does at a limit."""
 
     WARN = "warn"
     DENY = "deny"
@@ -280,7 +292,8 @@ class Area:
     """A part of the site that people are in or out of. Outside is no area: None.
 
     `maximum` and `minimum` count people (None: no limit); `minimum` is how many must be inside
-    together, or nobody (a room where nobody works alone).
+    together, or nobody (a room where nobody works alone). `shortfall`: what becomes of whoever
+    would go in and be with too few; going out is never denied.
     """
 
     id: AreaId
@@ -291,6 +304,7 @@ class Area:
     excess: Excess = Excess.DENY
     minimum: int | None = None
     admit_unknown: bool = True  # someone whose whereabouts are not known may pass, and then are
+    shortfall: Excess = Excess.WARN
 
 
 class Verification(StrEnum):
@@ -414,6 +428,7 @@ class Reason(StrEnum):
     ANTI_PASSBACK = "anti_passback"
     WHEREABOUTS_UNKNOWN = "whereabouts_unknown"
     AREA_FULL = "area_full"
+    AREA_TOO_FEW = "area_too_few"
     INTERLOCKED = "interlocked"
     NO_VEHICLE = "no_vehicle"
     ESCORT_REQUIRED = "escort_required"
@@ -508,7 +523,7 @@ class Whereabouts:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """Who was last authorised at the same door, and how long ago."""
+    """Who was authorised before at the same door, and how long ago."""
 
     person_id: PersonId
     age_s: float
@@ -532,7 +547,7 @@ class Situation:
     inside: int = 0
     blocked_by: DoorId | None = None
     vehicle: bool | None = None
-    companion: Companion | None = None
+    companion: Companion | None = None  # the last who may escort whoever asks
     waiting: Companion | None = None  # the first of two people
 
 

@@ -149,24 +149,44 @@ def _stricter(one: RuleTrace | None, other: RuleTrace | None) -> RuleTrace | Non
     return other
 
 
+TOO_FEW = Sentence("occupancy", "too_few", ("area", "inside", "minimum"), Reason.AREA_TOO_FEW)
+FEW_WARNED = Sentence("occupancy", "few_warned", ("area", "inside", "minimum"), warns=True)
+ENOUGH = Sentence("occupancy", "enough", ("area", "inside", "minimum"))
 ROOM = Sentence("occupancy", "room", ("area", "inside", "maximum"))
 FULL_WARNED = Sentence("occupancy", "full_warned", ("area", "inside", "maximum"), warns=True)
 FULL = Sentence("occupancy", "full", ("area", "inside", "maximum"), Reason.AREA_FULL)
 
 
 def occupancy(case: Case) -> RuleTrace | None:
-    """Whoever is counted inside already takes no second place."""
+    """Whoever is counted inside already takes no second place. Of an area's two limits the one that
+    is the matter speaks."""
     facts = case.situation
     area = facts.entering
-    if area is None or area.maximum is None:
+    if area is None:
         return None
     where, inside = facts.whereabouts, facts.inside
     if where is not None and where.area_id == area.id and not where.neutral:
         inside -= 1
+    return _stricter(_at_most(case, area, inside), _at_least(case, area, inside))
+
+
+def _at_most(case: Case, area: Area, inside: int) -> RuleTrace | None:
+    if area.maximum is None:
+        return None
     sentence = ROOM
     if inside + people_coming(case) > area.maximum:
         sentence = FULL_WARNED if area.excess is Excess.WARN else FULL
     return sentence.line(area.id, inside, area.maximum)
+
+
+def _at_least(case: Case, area: Area, inside: int) -> RuleTrace | None:
+    """A door for two lets nobody in alone: its first waits for the second, so both are counted."""
+    if area.minimum is None:
+        return None
+    sentence = ENOUGH
+    if inside + (2 if case.door.two_person_s > 0 else 1) < area.minimum:
+        sentence = TOO_FEW if area.shortfall is Excess.DENY else FEW_WARNED
+    return sentence.line(area.id, inside, area.minimum)
 
 
 def people_coming(case: Case) -> int:
@@ -200,23 +220,35 @@ def vehicle_present(case: Case) -> RuleTrace | None:
 
 ESCORTED = Sentence("escort", "escorted", ("person",))
 NO_ESCORT = Sentence("escort", "alone", ("seconds",), Reason.ESCORT_REQUIRED)
+NOT_THEIRS = Sentence("escort", "without_own", ("person", "seconds"), Reason.ESCORT_REQUIRED)
 ESCORT_LATE = Sentence("escort", "late", ("person", "seconds"), Reason.ESCORT_REQUIRED)
 
 
 def escort(case: Case) -> RuleTrace | None:
     """At a door for two, an escort who waits as the first of them counts as well."""
-    if not case.person.needs_escort:
+    if not case.person.escorted:
         return None
-    first = _first_of_two(case)
-    if first is not None and first.may_escort:
-        return ESCORTED.line(first.person_id)
-    within_s = case.door.escort_s
-    leader = _another(case.situation.companion, case)
-    if leader is None or not leader.may_escort:
-        return NO_ESCORT.line(f"{within_s:g}")
-    if leader.age_s > within_s:
-        return ESCORT_LATE.line(leader.person_id, f"{within_s:g}")
-    return ESCORTED.line(leader.person_id)
+    within_s = f"{case.door.escort_s:g}"
+    leader = _leader(case)
+    if leader is not None and (
+        leader is case.situation.waiting or leader.age_s <= case.door.escort_s
+    ):
+        return ESCORTED.line(leader.person_id)
+    if leader is not None:
+        return ESCORT_LATE.line(leader.person_id, within_s)
+    if case.person.escorts:
+        return NOT_THEIRS.line(case.person.escorts[0], within_s)
+    return NO_ESCORT.line(within_s)
+
+
+def _leader(case: Case) -> Companion | None:
+    """Who escorts, or did so too long ago: the first of two, else who passed before."""
+    for other in (_first_of_two(case), case.situation.companion):
+        if other is not None and case.person.may_follow(
+            other.person_id, may_escort=other.may_escort
+        ):
+            return other
+    return None
 
 
 SECOND = Sentence("two_person", "second", ("person",))
@@ -244,8 +276,8 @@ def company(case: Case) -> PersonId | None:
     first = _first_of_two(case)
     if first is not None:
         return first.person_id
-    escorting = _another(case.request.situation.companion, case)
-    return escorting.person_id if case.person.needs_escort and escorting is not None else None
+    leader = _leader(case) if case.person.escorted else None
+    return None if leader is None else leader.person_id
 
 
 def _first_of_two(case: Case) -> Companion | None:

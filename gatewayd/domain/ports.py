@@ -288,8 +288,13 @@ class DoorController(Protocol):
         A hint, given often and in vain; no input may be missed for it. Returns at once.
         """
 
-    async def set_relay(self, relay: int, energised: bool) -> None:
-        """Switch and read back. Raises DeviceError unless the board confirmed the new state."""
+    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+        """Switch and read back. Raises DeviceError unless the board confirmed the new state, or,
+        for a board that can't be asked, unless its line took the order: its page says so.
+
+        `for_s` is a hint: the state is wanted for so many seconds, and whoever gave it will end it.
+        A board that can time it ends it a little later by itself, should nobody be there to.
+        """
 
 
 # -------------------------------------------------------------------------------- cameras
@@ -617,7 +622,8 @@ class Driver:
     the settings; its field descriptions become the reference and the editor's JSON Schema.
     `port_of` returns what no second driver may use, e.g. the serial path; None where any number
     may share. `build` must not touch the device: `run` does. `bus` is the driver of the [[bus]]
-    that the device must name in its option `bus`; `port_of` then tells its place on it, and
+    that the device names in its option `bus`; `port_of` then tells its place on it (the option may
+    be None for a device that can also have a line of its own), and
     `alike_of` a device that several tables may be about, with what they must say alike. `faults_of`
     looks into files that the options name, once they are known to be there: pairs of a key and what
     is wrong. `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display

@@ -165,7 +165,7 @@ class Past:
             inside=0 if entered is None else self._taken(event, entered),
             blocked_by=None if blocked_by is None else DoorId(blocked_by),
             vehicle=None if vehicle is None else _VEHICLE.get(vehicle.saw),
-            companion=self._company.companion(way, now_ns),
+            companion=self._company.companion(way, now_ns, person),
             waiting=self._company.waiting(way, now_ns, self._openings),
         )
 

@@ -124,6 +124,10 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "As many people are in the area as may be.",
         "Let them wait until someone comes out.",
     ),
+    Reason.AREA_TOO_FEW: (
+        "Whoever goes in would be there with fewer than the area's `minimum`.",
+        "Have them go in together with someone.",
+    ),
     Reason.INTERLOCKED: (
         "Another door of the same interlock is open or unlocked; the detail says which.",
         "Have the other door closed first.",

@@ -162,19 +162,22 @@ DECISION: dict[str, Row] = {
     "occupancy": Row(
         "Whether the area that is entered has room. Who is counted inside already takes no second "
         "place. Whoever was let in takes theirs at once, and it is free again where they did not "
-        "pass by 15 s after the time for which the door unlocks.",
+        "pass by 15 s after the time for which the door unlocks. And whether whoever enters is "
+        "with as many as must be there together: at a door for two both are counted.",
         tests_in(
             "domain/test_place_rules",
             "a_full_area_admits_nobody",
             "an_area_may_only_warn_that_it_is_full",
             "who_is_counted_inside_already_takes_no_second_place",
+            "nobody_is_the_only_one_where_several_must_be",
+            "a_door_for_two_is_the_way_into_an_empty_area_with_a_minimum",
         )
         + tests_in(
             "core/test_tap_rules",
             "two_who_tap_before_the_door_opens_do_not_both_get_the_last_place",
             "a_place_is_free_again_when_its_time_to_pass_is_over",
         ),
-        settings=("area.maximum", "area.excess", *_AREAS),
+        settings=("area.maximum", "area.excess", "area.minimum", "area.shortfall", *_AREAS),
         alarms=(AlarmKind.AREA_OVER_LIMIT,),
     ),
     "interlock": Row(
@@ -188,14 +191,16 @@ DECISION: dict[str, Row] = {
         tests_in("domain/test_place_rules", "a_barrier_opens_for_vehicles"),
     ),
     "escort": Row(
-        "Whether someone who needs an escort comes soon enough after one, the same way.",
+        "Whether someone who needs an escort comes soon enough after one, the same way. Whoever "
+        "has escorts of their own follows only those; the others, anyone who may escort.",
         tests_in(
             "domain/test_place_rules",
             "a_visitor_passes_only_after_an_escort",
+            "a_visitor_of_someone_follows_them_only",
             "an_escort_who_waits_as_the_first_of_two_escorts_the_second",
         ),
         settings=("door.escort_s",),
-        records=("person.needs_escort", "person.may_escort"),
+        records=("person.needs_escort", "person.may_escort", "person.escorts"),
     ),
     "two_person": Row(
         "Whether this is the second of two different people at a door for two. It is the last "

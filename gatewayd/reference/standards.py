@@ -38,6 +38,7 @@ ONVIF: dict[Reason, str] = {
     Reason.ANTI_PASSBACK: _PASSBACK,
     Reason.WHEREABOUTS_UNKNOWN: "`Other`",
     Reason.AREA_FULL: "`Other`",
+    Reason.AREA_TOO_FEW: "`Other`",
     Reason.INTERLOCKED: "`Other`",
     Reason.NO_VEHICLE: "`Other`",
     Reason.ESCORT_REQUIRED: "`Other`",

@@ -104,6 +104,7 @@ def areas(settings: Settings) -> dict[AreaId, Area]:
             Excess(area.excess),
             area.minimum,
             area.admit_unknown,
+            Excess(area.shortfall),
         )
         for area in settings.area
     }

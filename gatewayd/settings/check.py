@@ -144,6 +144,22 @@ def _areas(draft: Draft) -> Iterator[Problem]:
         if least is not None and most is not None and least > most:
             what = f"minimum ({least:g}) is more than maximum ({most:g})"
             yield draft.source.problem((*entry.at, "minimum"), what, "nobody could be in there")
+        if entry.value("shortfall") == "deny":
+            yield from _nobody_first(draft, entry, least)
+
+
+def _nobody_first(draft: Draft, area: Entry, least: float | None) -> Iterator[Problem]:
+    """An empty area that lets in only who would be with enough others opens for two at once."""
+    at = (*area.at, "shortfall")
+    if least is None:
+        yield draft.source.problem(at, "the area has no minimum", "set minimum, or remove it")
+        return
+    leads_in = [d for d in draft.of("door") if area.id in (d.text("inside"), d.text("outside"))]
+    for_two = any((door.number("two_person_s") or 0) > 0 for door in leads_in)
+    if least > 2 or not for_two:
+        what = f"nobody could ever be the first in there: {least:g} must be, and no door lets them"
+        hint = "minimum = 2, and two_person_s for a door into it; or shortfall = 'warn'"
+        yield draft.source.problem(at, what, hint)
 
 
 def _doors_without_reader(draft: Draft) -> Iterator[Problem]:
@@ -182,13 +198,15 @@ def _terminals_on_the_board(draft: Draft) -> Iterator[Problem]:
     for entry in draft.of("door", "fire"):
         board = boards.get(entry.text("controller"))
         for key, total in totals.items():
-            if key not in entry.model.model_fields:
+            if board is None or key not in entry.model.model_fields:
                 continue
-            count = getattr(board.options, total, None) if board is not None else None
+            count = getattr(board.options, total, None)
             number = entry.number(key)
             if isinstance(count, int) and number is not None and number > count:
                 what = f"{entry.text('controller')!r} has {count} {total}, and this is {number:g}"
                 hint = f"set {total} of the [[controller]] if the board has more"
+                if total not in type(board.options).model_fields:
+                    hint = f"boards of the driver {board.text('driver')!r} have no more"
                 yield draft.source.problem((*entry.at, key), what, hint)
 
 
@@ -257,7 +275,7 @@ def _ports(draft: Draft) -> Iterator[Problem]:
         first = seen.setdefault(real, entry)
         if first is not entry:
             same = port if port == real else f"{port} (that is {real})"
-            bus = entry.driver.bus is not None
+            bus = entry.driver.bus is not None and entry.options.bus is not None
             what = f"{'the place' if bus else 'the port'} {same} is taken by {_place(draft, first)}"
             hint = "each device on a bus has its own address" if bus else "one port, one driver"
             yield draft.source.problem(_key_of_port(entry, port), what, hint)

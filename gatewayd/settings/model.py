@@ -225,6 +225,11 @@ class AreaSettings(Table):
     minimum: int | None = Field(
         default=None, ge=2, description="So many together or nobody: fewer inside is an alarm."
     )
+    shortfall: Literal["warn", "deny"] = Field(
+        default="warn",
+        description="What happens to whoever would go in and be with fewer than the minimum. "
+        "Nobody is ever kept from going out.",
+    )
     admit_unknown: bool = Field(
         default=True,
         description="Whether someone may pass of whom no passage is known, as after a new start.",

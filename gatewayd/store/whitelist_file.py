@@ -42,7 +42,10 @@ CREDENTIAL_MORE = {
 }  # fmt: skip
 PERSON_MORE = {
     name: name
-    for name in ("pin", "duress_pin", "watch", "extended_opening", "may_escort", "needs_escort")
+    for name in (
+        *("pin", "duress_pin", "watch"),
+        *("extended_opening", "may_escort", "needs_escort", "escorts"),
+    )
 }
 
 Values = tuple[Any, ...]

@@ -16,10 +16,12 @@ from typing import Annotated, Literal, NotRequired, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import TypedDict
 
+from gatewayd.domain import plate
 from gatewayd.domain.model import DAY_S, CalendarKind, Interval
 from gatewayd.domain.schedule import WHOLE_DAY
 
 MAX_LINE = 64 * 1024  # a schedule with a few hundred intervals; nothing real is longer
+MAX_ESCORTS = 32  # of one person; the members of a household, or the staff of an office
 BATCH = 200  # lines parsed in one go: half a millisecond, in which no decision can be made
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
@@ -128,6 +130,7 @@ class PersonRecord(TypedDict):
     extended_opening: NotRequired[bool]
     may_escort: NotRequired[bool]
     needs_escort: NotRequired[bool]
+    escorts: NotRequired[Annotated[list[Id], Field(max_length=MAX_ESCORTS)]]
 
 
 class CredentialRecordLine(TypedDict):
@@ -244,7 +247,7 @@ def _check(record: Record) -> None:
         if record["t"] == "credential":
             _check_credential(record)
         else:
-            _check_pins(record)
+            _check_person(record)
     elif isinstance(record, CalendarRecord):
         for text in record.dates:
             _check_date(text)
@@ -266,7 +269,7 @@ def _check_credential(record: CredentialRecordLine) -> None:
         raise ValueError("bits: is for cards only")
     elif record["kind"] == "pin":
         _check_hash("value", value)
-    elif record["kind"] == "plate" and (value != value.upper() or value.split() != [value]):
+    elif record["kind"] == "plate" and not plate.is_plain(value):
         raise ValueError("value: a plate has no spaces and no lower-case letters")
 
 
@@ -279,7 +282,9 @@ def _check_card(bits: int, value: str) -> None:
         raise ValueError("value: is not exactly ceil(bits/4) upper-case hexadecimal digits")
 
 
-def _check_pins(record: PersonRecord) -> None:
+def _check_person(record: PersonRecord) -> None:
+    if record["id"] in record.get("escorts", ()):
+        raise ValueError("escorts: nobody is their own escort")
     pin, duress_pin = record.get("pin", ""), record.get("duress_pin", "")
     if pin:
         _check_hash("pin", pin)

@@ -173,4 +173,7 @@ def _person_of(columns: tuple[Any, ...], level_ids: tuple[LevelId, ...], more: s
     """Raises what `_DAMAGE` lists for a person that the file has lost in part."""
     person_id, name, role, building, unit, room, phone, photo = columns
     plain = Person(person_id, name, role, building, unit, room, phone, photo, level_ids)
-    return replace(plain, **json.loads(more)) if more else plain
+    if not more:
+        return plain
+    fields = json.loads(more)
+    return replace(plain, **{**fields, "escorts": tuple(fields.get("escorts", ()))})

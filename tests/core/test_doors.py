@@ -90,6 +90,21 @@ async def test_an_unlock_drives_the_relay_and_the_clock_takes_it_back(gate: Gate
     assert [type(e) for e in gate.journal.events] == [DoorUnlocked, DoorLocked]
 
 
+async def test_a_board_is_told_how_long_a_grant_lasts_and_nothing_of_what_has_no_end(
+    gate: Gate,
+) -> None:
+    await gate.doors.unlock(GATE.id, GUARD, 2.0)
+    assert gate.board.for_s == {1: 2.0}
+    await gate.clock.advance(0.5)
+    await gate.doors.unlock(GATE.id, GUARD, 1.0)  # cuts nothing short
+    assert gate.board.for_s == {1: 1.5}
+    await gate.clock.advance(1.5)
+    await gate.board.until(1, False)
+    assert gate.board.for_s == {1: None}
+    await gate.task.order(ModeOrdered(DoorMode.UNLOCKED, GUARD))
+    assert (gate.board.relays[1], gate.board.for_s) == (True, {1: None})
+
+
 async def test_the_relock_is_on_time_while_the_journal_hangs(gate: Gate) -> None:
     gate.journal.hold()
     await gate.doors.unlock(GATE.id, GUARD, 2.0)
@@ -307,7 +322,7 @@ class GivesUp(FakeBoard):
         self.turn_s: float | None = 0.0
         self._free_ns = 0
 
-    async def set_relay(self, relay: int, energised: bool) -> None:
+    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
         now_ns = self.clock.monotonic_ns()
         latest_ns = now_ns + round(1.5 * NS_PER_S)
         turn_ns = 2 * NS_PER_S if self.turn_s is None else round(self.turn_s * NS_PER_S)
@@ -317,7 +332,7 @@ class GivesUp(FakeBoard):
             raise DeviceError("no reply")
         self._free_ns = done_ns
         await self.clock.sleep_until(done_ns)
-        await super().set_relay(relay, energised)
+        await super().set_relay(relay, energised, for_s)
 
 
 async def unlocked_at(clock: ManualClock, boards: list[GivesUp], each: int) -> DoorTasks:

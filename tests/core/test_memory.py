@@ -209,10 +209,11 @@ async def test_the_use_of_the_first_of_two_outlasts_a_restart_as_well(post: Post
 
 
 async def test_an_escort_and_a_first_person_are_remembered_for_the_same_way(post: Post) -> None:
+    visitor = replace(snapshot(), person=replace(WANG, needs_escort=True))
     post.memory.admitted(IN, LI, post.clock.now())
     await post.clock.advance(4)
-    assert post.seen().companion == Companion(LI.id, 4.0, may_escort=True)
-    assert post.seen(point=OUT).companion is None
+    assert post.seen(visitor).companion == Companion(LI.id, 4.0, may_escort=True)
+    assert post.seen(visitor, point=OUT).companion is None
     post.memory.waits(IN, WANG, post.clock.now())
     assert post.seen().waiting == Companion(WANG.id, 0.0)
 

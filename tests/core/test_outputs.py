@@ -68,7 +68,7 @@ async def test_a_board_that_does_not_confirm_is_told_off_until_it_does() -> None
 async def test_a_board_that_never_answers_has_failed() -> None:
     siren = Siren()
 
-    async def never(_relay: int, _energised: bool) -> None:
+    async def never(_relay: int, _energised: bool, _for_s: float | None) -> None:
         await asyncio.Event().wait()
 
     with (

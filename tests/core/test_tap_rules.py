@@ -63,6 +63,7 @@ class TwoCardList(OneCardList):
     more_levels: Mapping[LevelId, AccessLevel] = {}
 
     asked_for_levels = 0
+    li = LI
 
     def levels(self) -> Mapping[LevelId, AccessLevel]:
         self.asked_for_levels += 1
@@ -71,7 +72,7 @@ class TwoCardList(OneCardList):
     def snapshot(self, credential: Credential) -> Snapshot:
         if credential == LI_CARD and self.answer is not None:
             theirs = replace(record(), credential=LI_CARD, person_id=LI.id)
-            return replace(self.answer, record=theirs, person=LI)
+            return replace(self.answer, record=theirs, person=self.li)
         return super().snapshot(credential)
 
 
@@ -473,8 +474,26 @@ async def test_an_escort_who_was_not_let_in_leads_nobody(what: str) -> None:
         here.doors.outcome, here.journal.refuse = Outcome.UNLOCKED, None
         tap = Tap(GATE_IN.id, CARD, here.clock.now())
         status = here.doors.status(GATE.id)
-        facts = here.memory.situation(tap, GATE_IN, GATE, snapshot(), status)
+        visitor = replace(snapshot(), person=replace(LI, needs_escort=True))
+        facts = here.memory.situation(tap, GATE_IN, GATE, visitor, status)
         assert facts.companion is None
+
+
+async def test_a_visitor_of_someone_passes_after_them_and_after_no_other_escort() -> None:
+    async with gate() as here:
+        here.people.li = replace(LI, escorts=(WANG.id,))
+        denied = await here.tap(LI_CARD)
+        assert isinstance(denied, AccessDenied)
+        assert denied.reason is Reason.ESCORT_REQUIRED
+        assert [(remedy.change, dict(remedy.facts)) for remedy in denied.remedies] == [
+            ("bring_own_escort", {"person": WANG.id, "seconds": "30"})
+        ]
+        await here.tap()
+        granted = await here.tap(LI_CARD)
+        assert isinstance(granted, AccessGranted)
+        assert granted.companion_id == WANG.id
+        here.people.li = replace(LI, escorts=(PersonId("p-404"),))
+        assert isinstance(await here.tap(LI_CARD), AccessDenied)
 
 
 async def test_both_of_two_are_in_the_passage_that_the_door_is_told_of() -> None:

@@ -63,6 +63,10 @@ def lists(draw: st.DrawFn) -> Listing:
         pin=pins, watch=texts, may_escort=st.booleans(), needs_escort=st.booleans(),
         extended_opening=st.booleans(), duress_pin=st.sampled_from(["", "b" * 64]),
     )  # fmt: skip
+    for record in records:
+        others = [id_ for id_ in people if record.get("id") != id_]
+        if record["t"] == "person" and others and draw(st.booleans()):
+            record["escorts"] = others[:2]
     if people:
         records += draw(st.lists(credentials(people), max_size=4))
     return listing.listing_of(records)

@@ -100,6 +100,23 @@ def test_english_headers_however_they_are_spaced_and_a_title_above_them(tmp_path
     assert "People.csv, row 2, column E: the column 'Notes' is not read" in made.notices
 
 
+def test_escorts_may_stand_further_down_and_must_be_somewhere(tmp_path: Path) -> None:
+    rows = ("v-1,访客,p-1、p-2", "p-1,王芳,", "p-2,李强,")
+    made = draft(csv_file(tmp_path / "人员.csv", "编号,姓名,陪同人", *rows))
+    assert told(made) == []
+    assert record(made.listing, "person", "v-1")["escorts"] == ["p-1", "p-2"]
+    assert "escorts" not in record(made.listing, "person", "p-1")
+    made = draft(csv_file(tmp_path / "people.csv", "id,name,escorts", *rows, "v-2,访客,p-3;v-2"))
+    assert told(made) == [
+        "people.csv, row 5, column C (escorts): 'p-3;v-2': nobody is their own escort "
+        "(instead: the ids of others)"
+    ]
+    made = draft(csv_file(tmp_path / "people.csv", "id,name,escorts", *rows, "v-2,访客,p-3"))
+    assert told(made) == [
+        "people.csv, row 5: there is no person 'p-3' (instead: an escort's id that there is)"
+    ]
+
+
 def test_gb18030_with_semicolons_as_excel_in_china_saves(tmp_path: Path) -> None:
     path = csv_file(tmp_path / "住户.csv", "编号;姓名;房号", "p-1;王芳;0301", encoding="gb18030")
     made = draft(path)

@@ -116,6 +116,7 @@ def _person(rng: Random) -> Person:
         watch=_mostly(rng, "", "banned"),
         extended_opening=_mostly(rng, False, True),
         needs_escort=_mostly(rng, False, True),
+        escorts=_mostly(rng, (), (PersonId("p-18"),), (PersonId("p-19"), PersonId("p-18"))),
     )
 
 
@@ -159,7 +160,10 @@ def _area(rng: Random) -> Area | None:
         rng.choice(tuple(Excess)),
         None,
         _mostly(rng, True, False),
+        rng.choice(tuple(Excess)),
     )
+    most = 3 if area.maximum is None else area.maximum  # as the settings ask
+    area = replace(area, minimum=_mostly(rng, None, *(least for least in (2, 3) if least <= most)))
     return _mostly(rng, None, area, area, area)
 
 

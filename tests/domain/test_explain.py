@@ -280,7 +280,7 @@ def _carry_out(asked: Asked, remedy: Remedy) -> list[Asked]:  # noqa: C901  # a 
             counted = situation.entering is not None and before.area_id == situation.entering.id
             forgiven = replace(before, neutral=True)
             return [_situation(asked, whereabouts=forgiven, inside=situation.inside - counted)]
-        case "make_room":
+        case "make_room" | "fill_up":
             assert situation.entering is not None
             self_inside = situation.whereabouts is not None and (
                 situation.whereabouts.area_id == facts["area"] and not situation.whereabouts.neutral
@@ -296,6 +296,8 @@ def _carry_out(asked: Asked, remedy: Remedy) -> list[Asked]:  # noqa: C901  # a 
             return [_situation(asked, vehicle=True)]
         case "bring_escort":
             return [_situation(asked, companion=other(0.5, may_escort=True, who="p-99"))]
+        case "bring_own_escort":
+            return [_situation(asked, companion=other(0.5, who=facts["person"]))]
         case "bring_second":
             return [_situation(asked, waiting=other(0.5, who="p-99"))]
     raise AssertionError(remedy.change)

@@ -18,11 +18,12 @@ from gatewayd.domain.model import (
     DoorId,
     Excess,
     Grant,
+    PersonId,
     Reason,
     RuleResult,
     Whereabouts,
 )
-from gatewayd.domain.policy import decide
+from gatewayd.domain.policy import accompanied_by, decide
 from tests.domain.situations import (
     GARAGE,
     YARD,
@@ -230,6 +231,41 @@ def test_two_who_come_together_take_two_places() -> None:
     assert outcome(replace(request, situation=replace(request.situation, inside=1))) is None
 
 
+LAB = replace(YARD, minimum=2, shortfall=Excess.DENY)
+
+
+def test_nobody_is_the_only_one_where_several_must_be() -> None:
+    decision = decide(ask(entering=LAB, inside=0), snapshot(), NOON)
+    assert isinstance(decision, Deny)
+    assert decision.reason is Reason.AREA_TOO_FEW
+    assert decision.detail == (("area", "yard"), ("inside", "0"), ("minimum", "2"))
+    assert outcome(ask(entering=LAB, inside=1)) is None
+    assert outcome(ask(entering=LAB, inside=1, whereabouts=where(LAB))) is Reason.AREA_TOO_FEW
+    assert outcome(ask(leaving=LAB, inside=0)) is None, "nobody is kept from going out"
+
+
+def test_an_area_may_only_warn_of_whoever_is_alone_there() -> None:
+    area = replace(LAB, shortfall=Excess.WARN)
+    warned = line(decide(ask(entering=area, inside=0), snapshot(), NOON), "occupancy")
+    assert warned is not None
+    assert (warned.saw, warned.result) == ("few_warned", RuleResult.WARN)
+    assert said("occupancy", ask(entering=area, inside=1)) == "enough"
+
+
+def test_a_door_for_two_is_the_way_into_an_empty_area_with_a_minimum() -> None:
+    pair_door = replace(GATE, two_person_s=10.0)
+    first = ask(door=pair_door, entering=LAB, inside=0)
+    assert outcome(first) is Reason.SECOND_PERSON_REQUIRED, "so that the second one can come"
+    assert outcome(replace(first, situation=replace(first.situation, waiting=other()))) is None
+    three = replace(first.situation, entering=replace(LAB, minimum=3), waiting=other())
+    assert outcome(replace(first, situation=three)) is Reason.AREA_TOO_FEW
+
+
+@pytest.mark.parametrize(("inside", "saw"), [(0, "too_few"), (1, "room"), (2, "room"), (3, "full")])
+def test_of_two_limits_the_one_that_is_the_matter_speaks(inside: int, saw: str) -> None:
+    assert said("occupancy", ask(entering=replace(LAB, maximum=3), inside=inside)) == saw
+
+
 # ---------------------------------------------------------------------- interlock and vehicles
 
 
@@ -276,6 +312,39 @@ def test_a_visitor_passes_only_after_an_escort(companion: Companion | None, saw:
     assert said("escort", request, VISITOR) == saw
     assert outcome(request, VISITOR) is (None if saw == "escorted" else Reason.ESCORT_REQUIRED)
     assert said("escort", request) is None
+
+
+HOSTED = of_wang(escorts=(PersonId("p-20"), PersonId("p-21")))
+
+
+@pytest.mark.parametrize(
+    ("companion", "saw"),
+    [
+        (None, "without_own"),
+        (other(who="p-20"), "escorted"),
+        (other(who="p-21"), "escorted"),
+        (other(30.1, who="p-21"), "late"),
+        (other(may_escort=True), "without_own"),
+        (other(may_escort=True, who=WANG.id), "without_own"),
+    ],
+)
+def test_a_visitor_of_someone_follows_them_only(companion: Companion | None, saw: str) -> None:
+    request = ask(companion=companion)
+    assert said("escort", request, HOSTED) == saw
+    assert outcome(request, HOSTED) is (None if saw == "escorted" else Reason.ESCORT_REQUIRED)
+
+
+def test_a_visitors_own_escort_may_wait_as_the_first_of_two() -> None:
+    host = ask(door=PAIR_DOOR, waiting=other(who="p-20"))
+    assert said("escort", host, HOSTED) == "escorted"
+    guard = ask(door=PAIR_DOOR, waiting=other(may_escort=True))
+    assert outcome(guard, HOSTED) is Reason.ESCORT_REQUIRED
+
+
+def test_a_grant_names_the_escort_it_counted_on() -> None:
+    request = ask(companion=other(who="p-20"))
+    assert accompanied_by(request, HOSTED, NOON) == "p-20"
+    assert accompanied_by(request, snapshot(), NOON) is None
 
 
 PAIR_DOOR = replace(GATE, two_person_s=10.0)

@@ -102,7 +102,7 @@ def pin(number: int, digits: str = "1234") -> str:
 
 
 def records() -> list[dict[str, Any]]:
-    """Ten people, each with what makes one rule speak."""
+    """Eleven people, each with what makes one rule speak."""
     doors = [id_ for id_, _, _ in DOORS]
     return [
         schedule(), schedule("office", name="办公时间", week=OFFICE),
@@ -118,6 +118,7 @@ def records() -> list[dict[str, Any]]:
         person(24, name="周涛", pin=pin(24)), credential(24), credential(124, person="p-24"),
         person(25, name="吴刚", levels=[]), credential(25),
         person(26, name="郑洁", watch="no entry"), credential(26),
+        person(27, name="何访", escorts=["p-18"]), credential(27),
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.protocols.ascii_tag import MAX_BODY, AsciiTagDecoder, encode
+from drivers.protocols.bit_order import Order
 from gatewayd.domain.model import Credential, card
 from gatewayd.domain.ports import Malformed
 from tests.protocols.channels import (
@@ -133,3 +134,17 @@ def test_any_bytes_are_taken_without_an_exception(pieces: list[bytes]) -> None:
 def test_a_tag_of_more_than_forty_bits_has_no_frame() -> None:
     with pytest.raises(OverflowError):
         encode(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("order", "sent"),
+    [
+        ("bits", 0x222F610008),
+        ("bytes", 0x44F4860010),
+        ("nibbles", 0x444F680001),
+        ("bits-in-bytes", 0x0800612F22),
+        ("nibbles-in-bytes", 0x0100684F44),
+    ],
+)
+def test_a_reader_that_turns_its_tags_round_has_the_same_ones(order: Order, sent: int) -> None:
+    assert AsciiTagDecoder(order).feed(encode(sent)) == [TAG]

@@ -171,7 +171,7 @@ def test_a_flood_of_garbage_holds_no_more_than_one_message(
 ) -> None:
     decoder = make()
     messages = decoder.feed(b"\x02\x7f" * 20_000)
-    held = decoder._line if isinstance(decoder, HexLineDecoder) else decoder._held
+    held = decoder._lines._line if isinstance(decoder, HexLineDecoder) else decoder._held
     assert len(held) <= MAX_LINE
     assert len(messages) == 1
 
@@ -199,3 +199,42 @@ def test_any_bytes_are_taken_without_an_exception(pieces: list[bytes], accept: b
 def test_what_does_not_fit_is_not_written(encode: Encode, bits: int, bit_count: int) -> None:
     with pytest.raises(ValueError, match="1 to 128 bits"):
         encode(bits, bit_count)
+
+
+# -------------------------------------------------------------- turned round, and with more around
+
+
+@pytest.mark.parametrize(("encode", "decoder"), DIALECTS)
+def test_a_reader_that_sends_the_last_bit_first_has_the_same_cards(
+    encode: Encode, decoder: Callable[..., Decoder]
+) -> None:
+    backwards = int(f"{BITS:026b}"[::-1], 2)
+    assert decoder(reverse="bits").feed(encode(backwards, 26)) == [CARD]
+    assert decoder(reverse="none").feed(encode(backwards, 26)) == [Malformed("parity")]
+
+
+@pytest.mark.parametrize(("encode", "decoder"), DIALECTS)
+def test_a_reader_that_sends_the_last_byte_first_has_the_same_cards(
+    encode: Encode, decoder: Callable[..., Decoder]
+) -> None:
+    sent = wiegand.encode("H10306", 0x3412, 0x7856)
+    kept = card(wiegand.encode("H10306", 0x5678, 0x1234), 34)
+    assert decoder(reverse="bytes").feed(encode(sent, 34)) == [kept]
+    assert decoder(True, "bytes").feed(encode(0x123456, 24)) == [card(0x563412, 24)]
+
+
+@pytest.mark.parametrize(("encode", "decoder"), DIALECTS)
+def test_keys_are_never_turned_round(encode: Encode, decoder: Callable[..., Decoder]) -> None:
+    for order in ("bits", "bytes", "nibbles"):
+        assert decoder(reverse=order).feed(encode(5, 4) + encode(0xA5, 8)) == [Key("5")] * 2
+
+
+def test_what_a_converter_puts_around_a_card_is_taken_off_and_must_be_there() -> None:
+    decoder = HexLineDecoder(prefix=b"W:", suffix=b";1")
+    assert decoder.feed(b"W:26,2F623AE;1\r\n") == [CARD]
+    assert decoder.feed(b"26,2F623AE;1\r\n") == [Malformed("line without its prefix: see prefix")]
+    assert decoder.feed(b"W:26,2F623AE\r\n") == [Malformed("line without its suffix: see suffix")]
+    longest = b"W:128," + b"F" * 32 + b";1\n"
+    assert HexLineDecoder(True, prefix=b"W:", suffix=b";1").feed(longest) == [
+        card((1 << 128) - 1, 128)
+    ]

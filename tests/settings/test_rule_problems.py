@@ -21,6 +21,12 @@ name = "Yard"
         ('name = "Yard"', 'name = "Yard"\nanti_passback = "timed"', "'timed' needs a time"),
         ('name = "Yard"', 'name = "Yard"\nforgive_min = 30', "counts only with anti_passback"),
         ('name = "Yard"', 'name = "Yard"\nminimum = 1', "must be at least 2, is 1"),
+        ('name = "Yard"', 'name = "Yard"\nshortfall = "deny"', "the area has no minimum"),
+        (
+            'name = "Yard"',
+            'name = "Yard"\nminimum = 2\nshortfall = "deny"',
+            "yard.shortfall: nobody could ever be the first in there: 2 must be, and no door lets",
+        ),
         ('id = "yard"', 'id = "main-gate"', "the id 'main-gate' is taken by"),
         ('door = "main-gate"', 'door = "main-gate"\nverification = "pin"', "has no key for them"),
         ('door = "main-gate"', 'door = "main-gate"\npin_schedule = "x"', "'card-and-pin'"),

@@ -245,6 +245,10 @@ async def test_a_delta_that_changes_a_schedule_or_calendar_is_seen(store: Whitel
         (person(19, pin=PIN, duress_pin=PIN), "line 5: duress_pin: is the pin as well"),
         (person(19, watch="x" * 201), "line 5: person.watch: String should have at most 200"),
         (person(19, may_escort="yes"), "line 5: person.may_escort: Input should be a valid bool"),
+        (person(19, escorts="p-17"), "line 5: person.escorts: Input should be a valid array"),
+        (person(19, escorts=["p 17"]), "line 5: person.escorts.0: String should match pattern"),
+        (person(19, escorts=[f"p-{n}" for n in range(33)]), "line 5: person.escorts: List should"),
+        (person(19, escorts=["p-17", "p-19"]), "line 5: escorts: nobody is their own escort"),
     ],
 )
 async def test_a_bad_person_or_credential_is_refused_and_its_value_not_told(
@@ -266,6 +270,7 @@ people = st.fixed_dictionaries(
         "extended_opening": st.booleans(),
         "may_escort": st.booleans(),
         "needs_escort": st.booleans(),
+        "escorts": st.sampled_from([[], ["p-1"], ["p-gone", "p-1"]]),
     },
 ).filter(lambda some: not some.get("pin") or some["pin"] != some.get("duress_pin"))
 seconds = st.none() | st.sampled_from([-1, 0, 1, 1_790_000_000])
@@ -311,6 +316,7 @@ async def test_what_the_centre_sends_is_what_a_decision_sees(
         what.get("watch", ""),
     )
     place = "王芳", "owner", "6", "2", "1203", "13800001234", ""
+    who = {**who, "escorts": tuple(who.get("escorts", ()))}
     expected = Person(PersonId("p-19"), *place, (LevelId("residents"),), **who)
     assert found.person == store.person(PersonId("p-19")) == expected
     for told in (repr(found.record), repr(found.person)):

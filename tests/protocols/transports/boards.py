@@ -31,9 +31,11 @@ class Board:
         self.relays = [False] * 8
         self.inputs = [False] * 8
         self.stuck = False
+        self.times = False  # knows the vendor's timed pulses
         self.asked: list[bytes] = []
         self.polled = asyncio.Event()
         self.spoil: Callable[[bytes, bytes], bytes] = lambda _question, answer: answer
+        self.others: list[Board] = []  # on the same line; this one listens to it for all
         self._held = b""
 
     def attach(self) -> None:
@@ -66,8 +68,13 @@ class Board:
             frame, self._held = self._held[:8], self._held[8:]
             assert crc(frame[:6]) == frame[6:]
             self.asked.append(frame)
-            if frame[0] == self.device_id:
-                self.device.send(self.spoil(frame, self._answer(frame)))
+            for board in (self, *self.others):
+                board.hear(frame)
+
+    def hear(self, frame: bytes) -> None:
+        """Answer what is for this board."""
+        if frame[0] == self.device_id:
+            self.device.send(self.spoil(frame, self._answer(frame)))
             if frame[1] == 2:
                 self.polled.set()
 
@@ -75,6 +82,9 @@ class Board:
         function, address = frame[1], int.from_bytes(frame[2:4], "big")
         count = int.from_bytes(frame[4:6], "big")
         states = {1: self.relays, 2: self.inputs}.get(function, [])
+        if function == 5 and self.times and address >> 8 in {2, 4}:
+            self.relays[address & 0xFF] = address >> 8 == 2
+            return frame
         if function == 5:
             if address >= len(self.relays):
                 return self._refuse(function, 2)

@@ -517,4 +517,4 @@ def test_frames_are_parted_by_the_silence_of_the_standard(
 ) -> None:
     options = ModbusRelayOptions(port="/dev/x", baud_rate=baud_rate)
     driver = ModbusRelayBoard(options, DriverContext("gate", SystemClock()))
-    assert driver._silence_ns() / 1e6 == pytest.approx(silence_ms, abs=0.01)
+    assert driver._bus.silence_ns / 1e6 == pytest.approx(silence_ms, abs=0.01)

@@ -272,7 +272,16 @@ async def test_a_flood_of_taps_is_delivered_in_order_and_starves_nobody(
         (ascii_tag.DRIVER, {"port": "/dev/x", "baud_rate": "9600"}, "baud_rate"),
         (ascii_tag.DRIVER, {"port": "/dev/x", "dialect": "binary"}, "dialect"),
         (ascii_tag.DRIVER, {"port": "/dev/x", "debounce_ms": -1}, "debounce_ms"),
+        (ascii_tag.DRIVER, {"port": "/dev/x", "reverse": "all"}, "reverse"),
         (wiegand_serial.DRIVER, {"port": "/dev/x", "dialect": "octal"}, "hex-line"),
+        (wiegand_serial.DRIVER, {"port": "/dev/x", "reverse": True}, "reverse"),
+        (
+            wiegand_serial.DRIVER,
+            {"port": "/dev/x", "dialect": "binary", "prefix": "W"},
+            "(?s)prefix.*dialect = 'hex-line' only: remove it",
+        ),
+        (wiegand_serial.DRIVER, {"port": "/dev/x", "suffix": "\r\n"}, "(?s)suffix.*leave them out"),
+        (wiegand_serial.DRIVER, {"port": "/dev/x", "prefix": "卡"}, "(?s)prefix.*ASCII"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(
@@ -297,3 +306,27 @@ def test_a_reader_driver_is_found_by_name_and_claims_its_port(driver: Driver) ->
 def test_building_a_reader_touches_no_device(clock: ManualClock) -> None:
     options = ascii_tag.AsciiTagOptions(port="/dev/none/such")
     ascii_tag.DRIVER.build(options, DriverContext("reader-1", clock))
+
+
+@pytest.mark.parametrize(
+    ("options", "frame"),
+    [
+        ({"reverse": "bits"}, b"26,1D71B11\r\n"),
+        ({"reverse": "bits", "dialect": "binary"}, encode_binary(0x1D71B11, 26)),
+        ({"prefix": "W", "suffix": "#"}, b"W26,22363AE#\r\n"),
+    ],
+)
+async def test_a_converter_with_ways_of_its_own_has_the_same_card(
+    device: PtyDevice, clock: ManualClock, options: dict[str, Any], frame: bytes
+) -> None:
+    async with reading(wiegand_serial.DRIVER, clock, port=device.path, **options) as ear:
+        device.send(frame)
+        assert await ear.next() == Presented(card(0x22363AE, 26), clock.now())
+
+
+async def test_a_tag_reader_that_turns_bytes_round_has_the_same_tag(
+    device: PtyDevice, clock: ManualClock
+) -> None:
+    async with reading(ascii_tag.DRIVER, clock, port=device.path, reverse="bytes") as ear:
+        device.send(encode(0x44F4860010))
+        assert await ear.next() == Presented(card(TAG, 40), clock.now())
