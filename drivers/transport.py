@@ -131,7 +131,7 @@ class Line(Reopening):
         await self._port.write(data)
 
     async def _open_port(self) -> Port:
-        self._port = await _open(self._url, self._baud_rate)
+        self._port = await open_port(self._url, self._baud_rate)
         return self._port
 
     async def _close(self) -> None:
@@ -139,7 +139,7 @@ class Line(Reopening):
         await super()._close()
 
 
-async def _open(url: str, baud_rate: int) -> Port:
+async def open_port(url: str, baud_rate: int) -> Port:
     """Raises OSError when the device can't be reached now."""
     limit_s = RFC2217_TIMEOUT_S if url.startswith("rfc2217://") else CONNECT_TIMEOUT_S
     try:

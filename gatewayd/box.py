@@ -16,17 +16,19 @@ from zoneinfo import ZoneInfo
 
 from gatewayd.alarms import AlarmDesk
 from gatewayd.boot import keep_secret
+from gatewayd.captures import CaptureDesk
 from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
 from gatewayd.domain.alarm import OpenAlarm
 from gatewayd.domain.linkage import Linkage, SwitchRelay
 from gatewayd.domain.model import AccessPointId, AlarmKind, DeviceId, DoorId, Stamp
 from gatewayd.domain.modes import Orders, effective
-from gatewayd.domain.ports import DriverContext, Pictures
+from gatewayd.domain.ports import Capturable, DriverContext, Pairable, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
 from gatewayd.feedback import FeedbackDesk, SignPost
 from gatewayd.fire import FireDesk
 from gatewayd.hours import DoorHours
+from gatewayd.installs import InstallDesk
 from gatewayd.linkages import Linkages, Surroundings
 from gatewayd.memory import SiteLayout, SiteMemory, TryLimit
 from gatewayd.modes import ModeDesk
@@ -95,6 +97,8 @@ class Box:
     built: Mapping[str, Any]  # buses, readers, controllers and cameras by id
     outputs: Mapping[tuple[DeviceId, int], Output]  # relays that linkages switch
     linkages: Linkages
+    installs: InstallDesk
+    captures: CaptureDesk
     nonce: str
 
     @property
@@ -139,6 +143,8 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
         rulings, memory, journal, recorder, modes, pictures, alarms, clock,
         modes.first_person_came, feedback,
     )  # fmt: skip
+    installs = InstallDesk(_paired(loaded, built), journal, recorder, feedback, clock)
+    await installs.restore()
     linkages = [domain_linkage(linkage) for linkage in settings.linkage]
     outputs = _build_outputs(linkages, built, clock)
     around = Surroundings(
@@ -148,6 +154,7 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
         memory, taps, feedback, site, pictures, built, outputs, Linkages(linkages, around),
+        installs, CaptureDesk(_captured(loaded, built), directory / "captures", clock),
         token_hex(16),
     )  # fmt: skip
 
@@ -173,6 +180,21 @@ def _sign_posts(loaded: LoadedSettings, built: Mapping[str, Any]) -> dict[Access
                 built[reader.id], DoorId(reader.door), own.signs, own.moments_s
             )
     return posts
+
+
+def _captured(
+    loaded: LoadedSettings, built: Mapping[str, Any]
+) -> dict[DeviceId, Capturable | None]:
+    """Buses, None where their driver can't write down what it says and hears."""
+    ids = [bus.id for bus in loaded.settings.bus]
+    return {DeviceId(i): built[i] if loaded.drivers[i].captures else None for i in ids}
+
+
+def _paired(loaded: LoadedSettings, built: Mapping[str, Any]) -> dict[DeviceId, Pairable | None]:
+    """Readers and controllers, None where they take no key from us."""
+    ids = [device.id for device in loaded.settings.reader]
+    ids += [device.id for device in loaded.settings.controller]
+    return {DeviceId(i): built[i] if loaded.drivers[i].pairs else None for i in ids}
 
 
 async def _open_memory(

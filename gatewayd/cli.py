@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatewayd import __version__
+from gatewayd.osdp.arguments import add_osdp
 
 if TYPE_CHECKING:
     from gatewayd.directory.commands import Terminal
@@ -97,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_lists(commands)
     _add_inquiries(commands)
+    add_osdp(commands, DEFAULT_CONFIG)
     _add(
         commands,
         "simulate",

@@ -137,6 +137,8 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     tasks: dict[str, Coroutine[Any, Any, None]] = {
         "taps": box.taps.run(),
         "modes": box.modes.run(),
+        "installs": box.installs.run(),
+        "captures": box.captures.run(),
     }
     for door_id, door in box.doors.tasks.items():
         tasks[f"door {door_id}"] = door.run()

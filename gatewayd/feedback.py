@@ -25,6 +25,7 @@ class SignPost:
     signs: Mapping[Indication, Sign]
     moments_s: Mapping[Indication, float]
     waits_for_pin: bool = False
+    installing: bool = False
     rests: Indication | None = None
 
 
@@ -56,6 +57,13 @@ class FeedbackDesk:
             post.waits_for_pin = waits
             self._rest(post)
 
+    def installs(self, point_id: AccessPointId, installs: bool) -> None:
+        """The reader's key may be set now, or no longer."""
+        post = self._posts.get(point_id)
+        if post is not None:
+            post.installing = installs
+            self._rest(post)
+
     def happened(self, point_id: AccessPointId, indication: Indication) -> None:
         """Tell a moment. Raises KeyError for an indication that is none."""
         post = self._posts.get(point_id)
@@ -70,7 +78,12 @@ class FeedbackDesk:
 
     def _rest(self, post: SignPost) -> None:
         status = self._status(post.door_id)
-        rests = resting(Phase(status.phase), status.mode, waits_for_pin=post.waits_for_pin)
+        rests = resting(
+            Phase(status.phase),
+            status.mode,
+            waits_for_pin=post.waits_for_pin,
+            installing=post.installing,
+        )
         if rests is not post.rests:
             post.rests = rests
             post.reader.rest(post.signs[rests])

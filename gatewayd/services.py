@@ -155,6 +155,8 @@ async def _start_console(
         link_status=None if link is None else lambda: link.status,
         fire=box.fire,
         areas=box.memory,
+        installs=box.installs,
+        captures=box.captures,
     )
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from drivers.buses.osdp_device import OsdpDevice
 from drivers.buses.osdp_keys import KeyFile
+from drivers.protocols.osdp.capture import Direction, Record, encode_record
 from drivers.protocols.osdp.frame import MAX_FRAME, REPLY_DELAY_S, Frame, FrameDecoder
 from drivers.protocols.osdp.outcome import (
     Attack,
@@ -38,11 +39,13 @@ from gatewayd.domain.ports import (
     Driver,
     DriverContext,
     DriverKind,
+    LineTools,
     Malformed,
     Offline,
     Online,
 )
 
+NS_PER_MS = 1_000_000
 MAX_DEVICES = 32  # unit loads of an RS-485 line
 BITS_A_BYTE = 10  # 8N1
 IDLE_CHARACTERS = 2  # OSDP 2.2 §5.7: between a reply and the next command
@@ -134,6 +137,9 @@ class OsdpBus:
         self._first_ns: int | None = None  # when the first bytes after the command came
         self._bytes_ns = 0  # when the last did
         self._arrived: asyncio.Future[None] | None = None  # of whoever waits for it
+        self._take: Callable[[str], None] | None = None  # of a capture
+        self._captured_from: Stamp | None = None
+        self._begin_anew: set[int] = set()  # addresses: a capture needs their first frames
         self._over_ns = 0  # whatever still comes: the exchange is over
         self._free_ns = 0  # the next frame may not start before this
 
@@ -155,6 +161,11 @@ class OsdpBus:
                 " clear_text and check"
             )
         return known
+
+    def capture(self, take: Callable[[str], None] | None) -> None:
+        """As `gatewayd.domain.ports.Capturable`. While a device is given its key nothing is."""
+        self._take, self._captured_from = take, None
+        self._begin_anew = set(self._devices) if take is not None else set()
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled, through every outage of the line. The end says nothing: whoever
@@ -221,6 +232,9 @@ class OsdpBus:
     async def _turn(self, device: OsdpDevice, emit: Emit) -> None:
         self._round.remove(device)
         self._round.append(device)
+        if device.address in self._begin_anew:
+            self._begin_anew.discard(device.address)
+            device.renew()
         frame = device.next_frame()
         outcome, stamp = await self._exchange(device, frame, emit)
         self._opening = None
@@ -255,6 +269,7 @@ class OsdpBus:
     ) -> tuple[Outcome | None, Stamp]:
         """One frame out, and what its answer means; None where there was none in its time."""
         self._forget()
+        self._record(Direction.OUTPUT, frame, self._clock.now())
         await self._line.write(frame)
         sent_ns = self._clock.monotonic_ns() + round(len(frame) * self._byte_s * NS_PER_S)
         first_by_ns = sent_ns + round((device.patience_s() + self._byte_s) * NS_PER_S)
@@ -369,6 +384,7 @@ class OsdpBus:
                 self._bytes_ns = stamp.monotonic_ns
                 if self._first_ns is None:
                     self._first_ns = self._bytes_ns
+                self._record(Direction.INPUT, data, stamp)
                 for found in self._decoder.feed(data):
                     self._keep(found, stamp)
                 if self._came and self._arrived is not None:
@@ -378,6 +394,17 @@ class OsdpBus:
                 emit(Offline(reason))
             case _:
                 assert_never(event)
+
+    def _record(self, direction: Direction, data: bytes, stamp: Stamp) -> None:
+        """Into the capture. A pairing can be read by everybody who knows the default key."""
+        if self._take is None or any(device.pairing for device in self._devices.values()):
+            return
+        if self._captured_from is None:
+            self._captured_from = stamp
+        # The wall clock counts milliseconds, and may be set; the other one does neither.
+        since_ns = stamp.monotonic_ns - self._captured_from.monotonic_ns
+        time_ns = self._captured_from.wall_ms * NS_PER_MS + since_ns
+        self._take(encode_record(Record(time_ns, direction, data)))
 
     def _keep(self, found: Frame | Malformed, stamp: Stamp) -> None:
         self._came.append((found, stamp))
@@ -405,6 +432,13 @@ def build(options: OsdpBusOptions, context: DriverContext) -> OsdpBus:
     return OsdpBus(options, context)
 
 
+def tools() -> LineTools:
+    """For whoever stands at the line; the daemon never loads them."""
+    from drivers.osdp_tools.tools import OsdpTools
+
+    return OsdpTools()
+
+
 def port_of(options: OsdpBusOptions) -> str:
     """What no second driver may use."""
     return options.port
@@ -416,4 +450,6 @@ DRIVER = Driver(
     options=OsdpBusOptions,
     build=build,
     port_of=port_of,
+    captures=True,
+    tools=tools,
 )

@@ -146,6 +146,18 @@ class OsdpDevice:
         """It has no key yet, and nobody gives it one now: it is not spoken to."""
         return self._choice.unpaired
 
+    @property
+    def pairing(self) -> bool:
+        """A key is being given to it."""
+        return self._choice.pairing is not None
+
+    def renew(self) -> None:
+        """Open its session anew at its next turn, as at a start; nobody is told of it."""
+        self._begin_anew("its session begins anew")
+        self._poll_next = False
+        # Its parts say again how it should rest; what nobody waits for must not come in between.
+        self._orders = deque(order for order in self._orders if order.answered is not None)
+
     def begin(self, now_ns: int) -> None:
         """The bus begins, or begins anew."""
         if self.unpaired:

@@ -14,10 +14,21 @@ from gatewayd.console.context import Console, authorise
 from gatewayd.console.deps import ConsoleDeps
 from gatewayd.console.middleware import Guard
 from gatewayd.console.permissions import PREFIX, TABLE
-from gatewayd.console.routes import areas, entries, modes, orders, pages, session, system
+from gatewayd.console.routes import (
+    areas,
+    captures,
+    devices,
+    entries,
+    modes,
+    orders,
+    pages,
+    session,
+    system,
+)
 
 API = (
-    session.router, entries.router, orders.router, modes.router, areas.router, system.router
+    session.router, entries.router, orders.router, modes.router, areas.router, devices.router,
+    captures.router, system.router
 )  # fmt: skip
 DESCRIPTION = """
 The console's API of one gatehouse box. Sign in with `POST /api/v1/session`; the session is a

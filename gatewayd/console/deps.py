@@ -20,7 +20,7 @@ from gatewayd.domain.model import (
     ScheduleId,
     Stamp,
 )
-from gatewayd.domain.ports import AlarmDesk, Clock, Doors, Fire, JournalEntry
+from gatewayd.domain.ports import AlarmDesk, Captures, Clock, Doors, Fire, Installs, JournalEntry
 from gatewayd.settings.model import Settings
 from gatewayd.store.operators import OperatorStore
 from gatewayd.store.rows import PictureRow
@@ -152,3 +152,5 @@ class ConsoleDeps:
     link_status: Callable[[], LinkStatus] | None = None  # None: the box runs alone
     fire: Fire | None = None  # None: no fire panel is wired
     areas: AreaDesk | None = None  # None: nobody keeps book of areas
+    installs: Installs | None = None  # None: nobody gives devices their keys
+    captures: Captures | None = None  # None: nobody writes down what buses say

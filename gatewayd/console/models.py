@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gatewayd.domain.events import CauseKind, Escalation, Outcome
+from gatewayd.domain.events import CauseKind, Escalation, InstallOutcome, Outcome
 from gatewayd.domain.model import (
     AlarmKind,
     AntiPassback,
@@ -368,6 +368,55 @@ class Shelving(Order):
 
 class Nothing(Body):
     """An order that needs no words."""
+
+
+# ------------------------------------------------------------------------------- devices
+
+
+class InstallOrder(Order):
+    """How long the device may be given a key, and which it has now."""
+
+    minutes: Annotated[float, Field(gt=0, le=10)] = 5
+    new_device: bool = Field(
+        default=False,
+        description="It was replaced or reset: its key is that of its delivery, not the one that "
+        "the box has for it.",
+    )
+
+
+class InstallWindowView(View):
+    device_id: str
+    seq: int = Field(description="Where its opening stands in the journal.")
+    until_ms: int = Field(description="By the box's clock.")
+    outcome: InstallOutcome | None = Field(description="Null while it is open.")
+    detail: str
+
+
+class InstallView(View):
+    window: InstallWindowView | None = Field(
+        description="The one that is open, else the last since the box started, else null."
+    )
+
+
+class CaptureOrder(Order):
+    """How long, and how much."""
+
+    minutes: Annotated[float, Field(gt=0, le=60)] = 10
+    megabytes: Annotated[float, Field(gt=0, le=64)] = 16
+
+
+class CaptureStateView(View):
+    bus_id: str
+    file: str = Field(description="On the box; for its own user alone, since cards are in it.")
+    until_ms: int
+    size: int = Field(description="In bytes.")
+    over: str | None = Field(description="Why it ended; null while it runs.")
+
+
+class CaptureView(View):
+    capture: CaptureStateView | None = Field(
+        description="The one that runs, else the last since the box started, else null."
+    )
 
 
 # ------------------------------------------------------------------------------- system

@@ -605,6 +605,45 @@ class InputMalformed:
         return self.device_id
 
 
+@dataclass(frozen=True, slots=True)
+class InstallOpened:
+    """Until `until_ms` (wall clock, at most ten minutes on) this device may be given a new key:
+    under the key that it has, or, as a `new_device`, under that of its delivery."""
+
+    KIND: ClassVar[str] = "install.opened"
+    device_id: DeviceId
+    until_ms: int
+    new_device: bool
+    cause: Cause
+
+    @property
+    def subject(self) -> str:
+        return self.device_id
+
+
+class InstallOutcome(StrEnum):
+    PAIRED = "paired"  # a session was opened under the new key
+    FAILED = "failed"  # the device refused, or was not the one it should be
+    TIME_UP = "time_up"  # no device answered, or none was ready
+    WITHDRAWN = "withdrawn"  # an operator closed the window
+    INTERRUPTED = "interrupted"  # the box ended, or lost its power
+
+
+@dataclass(frozen=True, slots=True)
+class InstallClosed:
+    """The install window is over, and this came of it. No other device was given a key in it, and
+    no key is in the detail."""
+
+    KIND: ClassVar[str] = "install.closed"
+    device_id: DeviceId
+    outcome: InstallOutcome
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.device_id
+
+
 # ------------------------------------------------------------------------------- pictures
 
 
@@ -865,6 +904,8 @@ Event = (
     | DeviceOnline
     | DeviceOffline
     | InputMalformed
+    | InstallOpened
+    | InstallClosed
     | PictureStored
     | PictureMissed
     | WhitelistApplied

@@ -4,18 +4,26 @@ runs: drivers and stores implement these, `gatewayd.box` joins them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
-from gatewayd.domain.events import Cause, CredentialRef, DesiredApplied, Event, Outcome
+from gatewayd.domain.events import (
+    Cause,
+    CredentialRef,
+    DesiredApplied,
+    Event,
+    InstallOutcome,
+    Outcome,
+)
 from gatewayd.domain.model import (
     AccessLevel,
     AlarmKind,
     CameraId,
     Credential,
+    DeviceId,
     DoorId,
     DoorMode,
     HolidayCalendar,
@@ -185,6 +193,65 @@ class Bus(Protocol):
 
     async def run(self, emit: Callable[[BusEvent], None]) -> None:
         """Until cancelled; reopens its own line. Online and Offline are of the line itself."""
+
+
+class Capturable(Bus, Protocol):
+    """A bus that can write down what goes over its line: its driver says `captures=True`."""
+
+    def capture(self, take: Callable[[str], None] | None) -> None:
+        """From now on hand every record to `take`, as a line of a file in the format that its
+        driver's tools read; None: no more. Every session begins anew, so that the capture can be
+        replayed. A key that is given to a device is in none of it. Returns at once."""
+
+
+Say = Callable[[str], None]
+
+
+class LineTools(Protocol):
+    """What a bus's driver does for whoever stands at the line: its driver names them as `tools`.
+
+    `say` gets lines for people. Nothing of keys is said; cards and what was typed only where it is
+    `personal`. Raises OSError for a line that can't be opened or breaks, and ValueError for a file,
+    a port or a key that is none.
+    """
+
+    def scan_s(self, baud_rates: Sequence[int], addresses: Sequence[int]) -> float:
+        """How long a scan of a line without devices takes, in seconds."""
+
+    async def scan(
+        self,
+        port: str,
+        baud_rates: Sequence[int],
+        addresses: Sequence[int],
+        *,
+        most: int | None,
+        say: Say,
+        progress: Say,
+    ) -> int:
+        """Ask every address at every speed; ends after `most` devices. How many were found."""
+
+    async def capture(self, port: str, baud_rate: int, take: Callable[[str], None]) -> None:
+        """Listen for ever, without a word, and hand over every record as a line."""
+
+    async def monitor(
+        self, port: str, baud_rate: int, key_file: str | None, *, personal: bool, say: Say
+    ) -> None:
+        """Listen for ever and say what is said there."""
+
+    def decode(
+        self, lines: Iterable[str], key_file: str | None, *, personal: bool, say: Say
+    ) -> None:
+        """The same of a capture."""
+
+    def replay(
+        self, lines: Iterable[str], key_files: Mapping[int, str], *, personal: bool, say: Say
+    ) -> bool:
+        """Put a capture through the panel's side again; whether that said what the captured one
+        did, byte for byte. `key_files` by address."""
+
+    async def play(self, lines: Iterable[str], link: str, *, paced: bool, say: Say) -> bool:
+        """Be the devices of a capture, at a pseudo-terminal to which `link` leads, until all was
+        asked for; whether the panel there asked as the captured one did."""
 
 
 # ------------------------------------------------------------------------ door controllers
@@ -394,6 +461,91 @@ class FireAnswer(StrEnum):
     NO_FIRE = "no_fire"
 
 
+class InstallRefusal(StrEnum):
+    """Why an install window was not opened."""
+
+    NO_DEVICE = "no_device"  # the settings have none of that id
+    NO_KEY = "no_key"  # its driver can't give it one
+    OPEN = "open"  # another window is open: one at a time
+
+
+class InstallRefusedError(ValueError):
+    """No window was opened."""
+
+    def __init__(self, refusal: InstallRefusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.value)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallWindow:
+    """The window that is open, or the last one: then with its outcome."""
+
+    device_id: DeviceId
+    opened_seq: int
+    until_ms: int
+    outcome: InstallOutcome | None = None
+    detail: str = ""
+
+
+class Installs(Protocol):
+    """Install windows, in each of which one device is given a key."""
+
+    @property
+    def window(self) -> InstallWindow | None:
+        """The one that is open, else the last of this run."""
+
+    async def open(
+        self, device_id: DeviceId, for_s: float, cause: Cause, *, new_device: bool
+    ) -> InstallWindow:
+        """Journaled first. Raises InstallRefusedError, ValueError for a time past ten minutes, and
+        JournalError where nothing was opened."""
+
+    def close(self) -> bool:
+        """Before its time; False where none is open. What came of it is journaled."""
+
+
+class CaptureRefusal(StrEnum):
+    """Why nothing is captured."""
+
+    NO_BUS = "no_bus"  # the settings have none of that id, or its driver can't
+    RUNS = "runs"  # another capture does: one at a time
+    FULL = "full"  # as many captures are kept as may be
+
+
+class CaptureRefusedError(ValueError):
+    """Nothing is captured."""
+
+    def __init__(self, refusal: CaptureRefusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.value)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureState:
+    """The capture that runs, or the last one. `over` says why it ended, None: it runs."""
+
+    bus_id: DeviceId
+    file: str
+    until_ms: int
+    size: int = 0
+    over: str | None = None
+
+
+class Captures(Protocol):
+    """What goes over the line of a bus, written down for a while."""
+
+    @property
+    def state(self) -> CaptureState | None: ...
+
+    async def start(self, bus_id: DeviceId, for_s: float, max_bytes: int) -> CaptureState:
+        """Until its time is over, its size is reached, or `stop`. Raises CaptureRefusedError,
+        ValueError for more than there may be, and OSError where the file can't be made."""
+
+    def stop(self) -> bool:
+        """False where none runs."""
+
+
 class Fire(Protocol):
     """The fire input and what it keeps free."""
 
@@ -476,7 +628,7 @@ class Driver:
     looks into files that the options name, once they are known to be there: pairs of a key and what
     is wrong. `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display
     can show a text. `keypad`: its readers may have keys. `pairs`: what `build` returns is a
-    `Pairable`.
+    `Pairable`. `captures`: it is a `Capturable`. `tools` loads what is done to such a line by hand.
     """
 
     kind: DriverKind
@@ -491,6 +643,8 @@ class Driver:
     shows: Callable[[str], bool] = lambda _text: True
     keypad: bool = False
     pairs: bool = False
+    captures: bool = False
+    tools: Callable[[], LineTools] | None = None
 
 
 Registry = Mapping[str, Driver]

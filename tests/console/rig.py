@@ -28,12 +28,14 @@ from gatewayd.domain.events import (
     DoorModeChanged,
     DoorUnlocked,
     Event,
+    InstallOutcome,
     Outcome,
     PictureStored,
 )
 from gatewayd.domain.model import (
     AccessPointId,
     CameraId,
+    DeviceId,
     Direction,
     DoorId,
     DoorMode,
@@ -46,7 +48,15 @@ from gatewayd.domain.model import (
     RuleTrace,
     card,
 )
-from gatewayd.domain.ports import Clock, DoorStatus, FireAnswer
+from gatewayd.domain.ports import (
+    CaptureState,
+    Clock,
+    DoorStatus,
+    FireAnswer,
+    InstallRefusal,
+    InstallRefusedError,
+    InstallWindow,
+)
 from gatewayd.memory import SiteLayout, SiteMemory
 from gatewayd.recorder import Recorder
 from gatewayd.settings.bind import areas, domain_doors
@@ -199,6 +209,51 @@ class FakeFire:
         return self.answer
 
 
+class FakeInstalls:
+    """Implements ports.Installs: a window is open until it is closed; `refuses` says otherwise."""
+
+    def __init__(self) -> None:
+        self.window: InstallWindow | None = None
+        self.refuses: InstallRefusal | None = None
+        self.asked: list[tuple[str, float, Cause, bool]] = []
+
+    async def open(
+        self, device_id: DeviceId, for_s: float, cause: Cause, *, new_device: bool
+    ) -> InstallWindow:
+        if self.refuses is not None:
+            raise InstallRefusedError(self.refuses)
+        self.asked.append((device_id, for_s, cause, new_device))
+        self.window = InstallWindow(device_id, 7, 1_795_000_300_000)
+        return self.window
+
+    def close(self) -> bool:
+        assert self.window is not None
+        self.window = replace(self.window, outcome=InstallOutcome.WITHDRAWN, detail="closed")
+        return True
+
+
+class FakeCaptures:
+    """Implements ports.Captures; `fails` is what a start raises."""
+
+    def __init__(self) -> None:
+        self.state: CaptureState | None = None
+        self.fails: Exception | None = None
+        self.asked: list[tuple[str, float, int]] = []
+
+    async def start(self, bus_id: DeviceId, for_s: float, max_bytes: int) -> CaptureState:
+        if self.fails is not None:
+            raise self.fails
+        self.asked.append((bus_id, for_s, max_bytes))
+        self.state = CaptureState(bus_id, "/var/x.osdpcap", 1_795_000_600_000)
+        return self.state
+
+    def stop(self) -> bool:
+        if self.state is None or self.state.over is not None:
+            return False
+        self.state = replace(self.state, size=5, over="it was stopped")
+        return True
+
+
 @dataclass
 class Rig:
     clock: Clock
@@ -213,6 +268,8 @@ class Rig:
     recorder: Recorder  # of the memory, running
     devices: list[DeviceStatus] = field(default_factory=list)
     fire: FakeFire = field(default_factory=FakeFire)
+    installs: FakeInstalls = field(default_factory=FakeInstalls)
+    captures: FakeCaptures = field(default_factory=FakeCaptures)
 
     @property
     def memory(self) -> SiteMemory:
@@ -351,6 +408,7 @@ async def rig(
         await operators.add_first(OPERATORS)
         pictures = PictureFiles(directory / "pictures", budget_bytes=10_000_000)
         doors, fire = FakeDoors(journal), FakeFire()
+        installs, captures = FakeInstalls(), FakeCaptures()
         desk = AlarmDesk(journal, Recorder(journal, clock, lambda _failing, _why: None), clock)
         desk.restore(await journal.alarm_events())
         devices = [
@@ -366,12 +424,13 @@ async def rig(
         memory.restore(await journal.whereabouts(), {})
         deps = ConsoleDeps(
             settings(directory), journal, listed, doors, desk, pictures, operators, clock,
-            lambda: SystemStatus(started, tuple(devices)), Link, fire, memory,
+            lambda: SystemStatus(started, tuple(devices)), Link, fire, memory, installs,
+            captures,
         )  # fmt: skip
         app = create_app(deps)
         yield Rig(
             clock, journal, listed, operators, pictures, doors, desk, deps, app, recorder,
-            devices, fire,
+            devices, fire, installs, captures,
         )  # fmt: skip
 
 

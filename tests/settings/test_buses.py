@@ -173,3 +173,18 @@ def test_a_text_that_the_display_can_not_show_is_told(osdp: SiteFile) -> None:
     osdp.append('[reader.signs]\ngranted = { text = "欢迎光临" }\ndenied = { text = "NO" }\n')
     [problem] = osdp.problems()
     assert "reader.osdp-in.signs.granted.text: the display of 'osdp-reader' can't show" in problem
+
+
+def test_a_key_file_that_pairing_will_write_need_not_be_there(
+    osdp: SiteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (osdp.path.parent / "a.key").unlink()
+    assert osdp.problems() == []
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(osdp.path.parent))  # which nobody can write to
+    [problem] = osdp.problems()
+    assert "reader.osdp-in.key_file: " in problem
+    assert "can't be used: No such file" in problem
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    osdp.replace('key_file = "a.key"', 'key_file = "nowhere/a.key"')
+    [problem] = osdp.problems()
+    assert "nowhere/a.key can't be used" in problem

@@ -110,6 +110,11 @@ class FrameDecoder:
         """A frame, or what looks like one, has begun and is not whole yet."""
         return bool(self._held)
 
+    @property
+    def held(self) -> int:
+        """How many of the bytes that were fed last may still begin a frame."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> list[Frame | Malformed]:
         """What the bytes complete, in order. Malformed says why, without a byte of it."""
         self._held += data

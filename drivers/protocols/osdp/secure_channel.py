@@ -114,6 +114,10 @@ class SecureChannel:
         """`data` encrypted, for the next frame to sign."""
         return encrypt(self._keys, self._received, data)
 
+    def unseal(self, data: bytes) -> bytes | None:
+        """The reverse of `seal`, for whoever only listens: before `sign` of the same frame."""
+        return decrypt(self._keys, self._received, data)
+
     def sign(self, covered: bytes) -> bytes:
         """The MAC of the next frame to send. Once for each frame: repeats send the same bytes."""
         self._sent = full_mac(self._keys, self._received, covered)

@@ -189,6 +189,11 @@ class Session:
             raise RuntimeError("no OSDP frame is unanswered")
         return self._sent
 
+    def reveal(self, data: bytes) -> bytes | None:
+        """What a captured command of this very session says: `data` under SCS_17, before the
+        session goes on to say it again. None outside a secure channel, or where it is none."""
+        return None if self._channel is None else self._channel.unseal(data)
+
     def receive(self, frame: Frame) -> Outcome:
         """What a frame means. After an Attack the session is closed."""
         if not frame.is_reply:

@@ -1,0 +1,1 @@
+"""`gatewayd osdp …`: what an installer does to OSDP lines from the command line."""
