@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gatewayd.alarms import AlarmDesk
+from gatewayd.boards import BoardDesk
 from gatewayd.boot import keep_secret
 from gatewayd.clock import SystemClock
 from gatewayd.devices import DeviceDesk
@@ -87,6 +88,7 @@ class Box:
     doors: DoorTasks
     modes: ModeDesk
     fire: FireDesk
+    boards: BoardDesk
     memory: SiteMemory
     taps: TapPath
     feedback: FeedbackDesk
@@ -147,8 +149,8 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     )  # fmt: skip
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
-        memory, taps, feedback, site, pictures, built, outputs, Linkages(linkages, around),
-        token_hex(16),
+        BoardDesk(journal, clock), memory, taps, feedback, site, pictures, built, outputs,
+        Linkages(linkages, around), token_hex(16),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
-from gatewayd.domain.events import Cause, CredentialRef, DesiredApplied, Event, Outcome
+from gatewayd.domain.events import Acted, Cause, CredentialRef, DesiredApplied, Event, Outcome
 from gatewayd.domain.model import (
     AccessLevel,
     AlarmKind,
@@ -189,8 +189,43 @@ class InputChanged:
     fault: Literal["", "short", "open"] = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockDrifted:
+    """How far a device's own clock is from ours; `failed` where that is too far and can't be set.
+    Told when `failed` changes."""
+
+    by_s: float
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoardActed:
+    """What a board with a memory of its own did without us, e.g. while the box was away.
+
+    Told in the board's order, the next one only after `kept()` said that this one is on disk: a
+    box that dies in between is told it again. `index` is the board's; `door` its terminal, 0 for
+    none; `at_ms` by its clock, None where that was no time. `reason` says it for a technician.
+    """
+
+    index: int
+    what: Acted
+    door: int
+    reason: str
+    at_ms: int | None
+    credential: Credential | None
+    kept: Callable[[], None] = field(repr=False, compare=False)
+
+
 ControllerEvent = (
-    InputChanged | Malformed | Online | Offline | TamperChanged | PowerChanged | SecurityFailed
+    InputChanged
+    | Malformed
+    | Online
+    | Offline
+    | TamperChanged
+    | PowerChanged
+    | SecurityFailed
+    | ClockDrifted
+    | BoardActed
 )
 
 
@@ -206,12 +241,15 @@ class DoorController(Protocol):
         A hint, given often and in vain; no input may be missed for it. Returns at once.
         """
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         """Switch and read back. Raises DeviceError unless the board confirmed the new state, or,
         for a board that can't be asked, unless its line took the order: its page says so.
 
-        `for_s` is a hint: the state is wanted for so many seconds, and whoever gave it will end it.
-        A board that can time it ends it a little later by itself, should nobody be there to.
+        Two hints, for boards that can do more. `for_s`: the state is wanted for so many seconds,
+        and whoever gave it will end it; a board that can time it ends it a little later by itself,
+        should nobody be there to. `shut`: a board that decides by itself lets nobody in here.
         """
 
 
