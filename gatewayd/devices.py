@@ -87,10 +87,10 @@ class DeviceDesk:
                 self._alarms.signal(AlarmKind.TAMPER, device_id, active=active)
             case PowerChanged(failed):
                 self._alarms.signal(AlarmKind.POWER_FAILED, device_id, active=failed)
-            case ClockDrifted(by_s, failed):
-                detail = f"its clock is {abs(by_s):.0f} s {'ahead' if by_s > 0 else 'behind'}"
+            case ClockDrifted(by_s, beyond):
+                detail = f"its clock was {abs(by_s):.0f} s {'ahead' if by_s > 0 else 'behind'}"
                 kind = AlarmKind.CLOCK_JUMPED
-                self._alarms.signal(kind, device_id, active=failed, detail=detail)
+                self._alarms.signal(kind, device_id, active=beyond, detail=detail)
             case SecurityFailed(reason):
                 log.error("%s: %s", device_id, reason)
                 self._alarms.signal(AlarmKind.SECURE_CHANNEL, device_id, active=True, detail=reason)

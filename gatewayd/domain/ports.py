@@ -191,11 +191,11 @@ class InputChanged:
 
 @dataclass(frozen=True, slots=True)
 class ClockDrifted:
-    """How far a device's own clock is from ours; `failed` where that is too far and can't be set.
-    Told when `failed` changes."""
+    """How far a device's own clock was from ours when it was last looked at; `beyond` what the
+    settings allow. Told when `beyond` changes; the driver has set the clock."""
 
     by_s: float
-    failed: bool
+    beyond: bool
 
 
 @dataclass(frozen=True, slots=True)
