@@ -150,6 +150,8 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         )
     for (board_id, relay), output in box.outputs.items():
         tasks[f"output {board_id} relay {relay}"] = output.run()
+    if box.fallback.boards:
+        tasks["fallback"] = box.fallback.run()
     if settings.linkage:
         tasks["linkages"] = box.linkages.run()
     low_mb = settings.storage.low_space_mb

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated, Any, Protocol
@@ -20,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from drivers.buses.turns import Turns
 from drivers.buses.uhppote_events import BoardEvents
+from drivers.buses.uhppote_list import BoardList
 from drivers.protocols import uhppote
 from drivers.protocols.uhppote import BoardEvent, Packet, Question, Status
 from gatewayd.domain.model import NS_PER_MS, NS_PER_S, Stamp
@@ -135,6 +137,7 @@ class UhppoteBoard:
         self._turns = Turns()
         self._waiting: tuple[Question, asyncio.Future[Packet]] | None = None
         self._events = BoardEvents(self)
+        self.own_list = BoardList(self, self._zone)
         self._emit: Emit = lambda _event: None
         self._told_offline = False
         self._drifted = False
@@ -145,10 +148,11 @@ class UhppoteBoard:
         self._emit = emit
         while True:
             try:
-                self._transport = await self._open()
+                self._transport = await self._open(self._listen)
                 async with asyncio.TaskGroup() as tg:
                     tg.create_task(self._poll(), name=f"poll {self.name}")
                     tg.create_task(self._events.run(), name=f"events of {self.name}")
+                    tg.create_task(self.own_list.run(), name=f"own list of {self.name}")
             except OSError as error:  # no such address here, or the port is another program's
                 self._lost(f"{self._options.listen}: {error}")
                 wait_ns = round(MAX_RETRY_S * NS_PER_S)
@@ -156,10 +160,23 @@ class UhppoteBoard:
             finally:
                 self._close()
 
-    async def _open(self) -> asyncio.DatagramTransport:
+    @asynccontextmanager
+    async def visited(self) -> AsyncIterator[UhppoteBoard]:
+        """Asked by another process than the one that has it, from a port of our own; it is told
+        nothing. Raises DeviceError."""
+        try:
+            self._transport = await self._open((self._listen[0], 0))
+        except OSError as error:
+            raise DeviceError(f"{self._listen[0]}: {error}") from error
+        try:
+            yield self
+        finally:
+            self._close()
+
+    async def _open(self, here: tuple[str, int]) -> asyncio.DatagramTransport:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Socket(self._received), local_addr=self._listen
+            lambda: _Socket(self._received), local_addr=here
         )
         return transport
 

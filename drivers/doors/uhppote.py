@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drivers.buses.uhppote import UhppoteBoard
+from drivers.buses.uhppote import UhppoteBoard, UhppoteOptions
+from drivers.buses.uhppote_list import BoardList, cards_of, compare
 from drivers.protocols import uhppote
 from drivers.protocols.uhppote import DOORS, Control, Status
-from gatewayd.domain.model import NS_PER_MS, Stamp
+from gatewayd.domain.model import NS_PER_MS, FallbackCard, Stamp
 from gatewayd.domain.ports import (
     BoardActed,
+    Clock,
     ClockDrifted,
     ControllerEvent,
     DeviceError,
@@ -27,6 +30,7 @@ from gatewayd.domain.ports import (
     DriverContext,
     DriverKind,
     InputChanged,
+    ListDifference,
     Malformed,
     Offline,
     Online,
@@ -51,7 +55,7 @@ class UhppoteDoorsOptions(BaseModel):
 
 
 class UhppoteDoors:
-    """Implements `gatewayd.domain.ports.DoorController`, and `DoorsPart` for its board."""
+    """Implements `gatewayd.domain.ports.ListKeeper`, and `DoorsPart` for its board."""
 
     def __init__(self, options: UhppoteDoorsOptions, context: DriverContext) -> None:
         """Raises ValueError where another controller has the board's doors."""
@@ -152,6 +156,10 @@ class UhppoteDoors:
         packet = await self._board.ask(question, order=True)
         return uhppote.read_status(packet).unlocked[door - 1]
 
+    def keep_list(self, cards: Sequence[FallbackCard]) -> None:
+        """The board's own list from now on."""
+        self._board.own_list.keep(cards)
+
     # --------------------------------------------------------------- the board's side: DoorsPart
 
     def heard(self, status: Status, stamp: Stamp) -> None:
@@ -183,6 +191,19 @@ def port_of(options: UhppoteDoorsOptions) -> str:
     return f"{options.bus}, its doors"
 
 
+async def compare_list(
+    bus_options: UhppoteOptions,
+    _options: UhppoteDoorsOptions,
+    clock: Clock,
+    cards: Sequence[FallbackCard],
+) -> ListDifference:
+    """How the list on the board differs from these. Raises DeviceError where it can't be asked."""
+    board = UhppoteBoard(bus_options, DriverContext("the board", clock))
+    async with board.visited():
+        zone = ZoneInfo(bus_options.time_zone)
+        return compare(cards_of(cards, zone), await BoardList(board, zone).read())
+
+
 DRIVER = Driver(
     kind=DriverKind.CONTROLLER,
     name="uhppote-doors",
@@ -190,4 +211,6 @@ DRIVER = Driver(
     build=build,
     port_of=port_of,
     bus="uhppote",
+    keeps_list=True,
+    compare_list=compare_list,
 )

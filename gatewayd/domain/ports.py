@@ -4,7 +4,7 @@ runs: drivers and stores implement these, `gatewayd.box` joins them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -18,6 +18,7 @@ from gatewayd.domain.model import (
     Credential,
     DoorId,
     DoorMode,
+    FallbackCard,
     HolidayCalendar,
     LevelId,
     ModeSlot,
@@ -251,6 +252,29 @@ class DoorController(Protocol):
         and whoever gave it will end it; a board that can time it ends it a little later by itself,
         should nobody be there to. `shut`: a board that decides by itself lets nobody in here.
         """
+
+
+class ListKeeper(DoorController, Protocol):
+    """A board with a list of its own, by which it decides while the box is away: its driver says
+    `keeps_list=True`."""
+
+    def keep_list(self, cards: Sequence[FallbackCard]) -> None:
+        """From now on this list, and no other card; brought to the board in the background, at a
+        rate that leaves its line to the doors. Returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListDifference:
+    """How a board's own list differs from what it should be. Cards are masked."""
+
+    cards: int  # on the board
+    missing: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()  # other doors or days
+
+    @property
+    def same(self) -> bool:
+        return not (self.missing or self.surplus or self.changed)
 
 
 # -------------------------------------------------------------------------------- cameras
@@ -497,8 +521,10 @@ class Driver:
     be None for a device that can also have a line of its own), and
     `alike_of` a device that several tables may be about, with what they must say alike. `faults_of`
     looks into files that the options name, once they are known to be there: pairs of a key and what
-    is wrong. `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display
-    can show a text. `keypad`: its readers may have keys.
+    is wrong. `keeps_list`: what `build` returns is a `ListKeeper`, and `compare_list` asks the
+    board itself, beside a running daemon (options of its bus and its own; raises DeviceError).
+    `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display can show a
+    text. `keypad`: its readers may have keys.
     """
 
     kind: DriverKind
@@ -509,6 +535,10 @@ class Driver:
     bus: str | None = None
     alike_of: Callable[[Any], tuple[str, object] | None] = lambda _options: None
     faults_of: Callable[[Any], Sequence[tuple[str, str]]] = lambda _options: ()
+    keeps_list: bool = False
+    compare_list: (
+        Callable[[Any, Any, Clock, Sequence[FallbackCard]], Awaitable[ListDifference]] | None
+    ) = None
     signs: bool = False
     shows: Callable[[str], bool] = lambda _text: True
     keypad: bool = False

@@ -95,7 +95,8 @@ async def test_while_the_disk_refuses_the_board_is_not_told_to_forget(
 
 
 async def test_what_a_board_says_of_its_clock_and_its_doings_reaches_its_desk() -> None:
-    post, told = Post(), []
+    post = Post()
+    told: list[BoardActed] = []
     devices = DeviceDesk([(NORTH, "controller")], post.clock, post.recorder, post.alarms)
     sink = ControllerSink(NORTH, [], devices, on_acted=told.append)
     event = acted(7, asyncio.Event())

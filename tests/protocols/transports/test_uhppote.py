@@ -343,6 +343,8 @@ async def test_the_next_is_told_only_when_the_one_before_is_on_disk(
     simulated.swipe(3, CARD)
     simulated.swipe(4, CARD)
     first = await rig.acted.next()
+    await rig.doors.set_relay(1, True, 5.0)  # time enough to tell the second
+    await rig.doors.set_relay(1, False)
     assert (first.door, rig.acted.waiting, simulated.state.user_index) == (3, 0, before)
     first.kept()
     second = await rig.acted.next()
