@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gatewayd.alarms import AlarmDesk
+from gatewayd.boards import BoardDesk
 from gatewayd.boot import keep_secret
 from gatewayd.captures import CaptureDesk
 from gatewayd.clock import SystemClock
@@ -25,6 +26,7 @@ from gatewayd.domain.model import AccessPointId, AlarmKind, DeviceId, DoorId, St
 from gatewayd.domain.modes import Orders, effective
 from gatewayd.domain.ports import Capturable, DriverContext, Pairable, Pictures
 from gatewayd.doors import DoorTask, DoorTasks
+from gatewayd.fallback import FallbackDesk, terminals_of
 from gatewayd.feedback import FeedbackDesk, SignPost
 from gatewayd.fire import FireDesk
 from gatewayd.hours import DoorHours
@@ -89,6 +91,8 @@ class Box:
     doors: DoorTasks
     modes: ModeDesk
     fire: FireDesk
+    boards: BoardDesk
+    fallback: FallbackDesk
     memory: SiteMemory
     taps: TapPath
     feedback: FeedbackDesk
@@ -153,9 +157,9 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     )  # fmt: skip
     return Box(
         loaded, clock, journal, whitelist, recorder, alarms, devices, doors, modes, fire,
-        memory, taps, feedback, site, pictures, built, outputs, Linkages(linkages, around),
-        installs, CaptureDesk(_captured(loaded, built), directory / "captures", clock),
-        token_hex(16),
+        BoardDesk(journal, clock), _build_fallback(loaded, built, whitelist, clock), memory, taps,
+        feedback, site, pictures, built, outputs, Linkages(linkages, around), installs,
+        CaptureDesk(_captured(loaded, built), directory / "captures", clock), token_hex(16),
     )  # fmt: skip
 
 
@@ -217,6 +221,18 @@ def _build_outputs(
     actions = [action for linkage in linkages for action in linkage.then]
     relays = {(a.controller_id, a.relay) for a in actions if isinstance(a, SwitchRelay)}
     return {(board, relay): Output(built[board], relay, clock) for board, relay in relays}
+
+
+def _build_fallback(
+    loaded: LoadedSettings, built: Mapping[str, Any], whitelist: WhitelistStore, clock: SystemClock
+) -> FallbackDesk:
+    """Every board that decides by itself while the box is away."""
+    boards = {
+        DeviceId(board.id): (built[board.id], terminals_of(loaded.settings, board.id))
+        for board in loaded.settings.controller
+        if loaded.drivers[board.id].keeps_list
+    }
+    return FallbackDesk(loaded.settings.storage.directory / "whitelist", boards, whitelist, clock)
 
 
 def _names(settings: Settings) -> dict[str, str]:

@@ -99,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_lists(commands)
     _add_inquiries(commands)
     add_osdp(commands, DEFAULT_CONFIG)
+    _add_boards(commands)
     _add(
         commands,
         "simulate",
@@ -172,6 +173,22 @@ def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "target", type=Path, metavar="FILE", help="the file to write, e.g. list.jsonl"
     )
     _add_settings(hand_over)
+
+
+def _add_boards(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Questions to boards, beside the daemon that has them."""
+    about = "boards that decide by themselves while the box is away"
+    uhppote = commands.add_parser(
+        "uhppote", help=about, description=f"{about.capitalize()}.", allow_abbrev=False
+    ).add_subparsers(metavar="COMMAND", required=True)
+    diff = _add(
+        uhppote,
+        "diff",
+        _diff_list,
+        "compare the list on each board with the list in force; 1: they differ",
+    )
+    diff.add_argument("controller", nargs="?", help="the id of one [[controller]]; default: all")
+    _add_settings(diff)
 
 
 def _add_inquiries(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -432,6 +449,25 @@ def _replay(arguments: argparse.Namespace) -> int:
     from gatewayd.inquiry.commands import answer_replay
 
     return _inquire("replay", arguments, partial(answer_replay, tell=_percent))
+
+
+def _diff_list(arguments: argparse.Namespace) -> int:
+    from gatewayd.inquiry.board_lists import answer_diff
+    from gatewayd.inquiry.sources import InquiryError
+    from gatewayd.registry import load_registry
+    from gatewayd.settings.load import load_settings
+    from gatewayd.settings.problem import SettingsError
+
+    try:
+        loaded = load_settings(
+            arguments.config, load_registry(), arguments.overrides, look_into_files=False
+        )
+        text, same = answer_diff(loaded, arguments.controller)
+    except (SettingsError, InquiryError) as error:
+        _say(f"gatewayd uhppote diff: {error}")
+        return REFUSED
+    print(text)
+    return OK if same else PROBLEM_FOUND
 
 
 def _percent(done: int, of: int) -> None:

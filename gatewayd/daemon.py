@@ -124,6 +124,7 @@ def _controller_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     for board in settings.controller:
         doors = [box.doors.tasks[DoorId(d.id)] for d in settings.door if d.controller == board.id]
         sink = ControllerSink(DeviceId(board.id), doors, box.devices)
+        sink.on_acted = partial(box.boards.acted, DeviceId(board.id))
         if settings.fire is not None and settings.fire.controller == board.id:
             sink.on_input, sink.on_lost = box.fire.input_changed, box.fire.input_lost
         run = partial(box.built[board.id].run, sink)
@@ -137,6 +138,7 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
     tasks: dict[str, Coroutine[Any, Any, None]] = {
         "taps": box.taps.run(),
         "modes": box.modes.run(),
+        "boards": box.boards.run(),
         "installs": box.installs.run(),
         "captures": box.captures.run(),
     }
@@ -150,6 +152,8 @@ def _gate_tasks(box: Box) -> dict[str, Coroutine[Any, Any, None]]:
         )
     for (board_id, relay), output in box.outputs.items():
         tasks[f"output {board_id} relay {relay}"] = output.run()
+    if box.fallback.boards:
+        tasks["fallback"] = box.fallback.run()
     if settings.linkage:
         tasks["linkages"] = box.linkages.run()
     low_mb = settings.storage.low_space_mb

@@ -13,7 +13,13 @@ from typing import assert_never
 from gatewayd.alarms import AlarmDesk
 from gatewayd.domain.events import DeviceOffline, DeviceOnline, InputMalformed
 from gatewayd.domain.model import NS_PER_S, AlarmKind, DeviceId
-from gatewayd.domain.ports import Clock, PowerChanged, SecurityFailed, TamperChanged
+from gatewayd.domain.ports import (
+    Clock,
+    ClockDrifted,
+    PowerChanged,
+    SecurityFailed,
+    TamperChanged,
+)
 from gatewayd.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -71,14 +77,20 @@ class DeviceDesk:
             self._alarms.signal(self._alarm_of(device_id), device_id, active=True, detail=reason)
 
     def trouble(
-        self, device_id: DeviceId, event: TamperChanged | PowerChanged | SecurityFailed
+        self,
+        device_id: DeviceId,
+        event: TamperChanged | PowerChanged | SecurityFailed | ClockDrifted,
     ) -> None:
-        """What a device with its own supply, tamper switch or secure channel says of them."""
+        """What a device with its own supply, tamper switch, clock or secure channel says of it."""
         match event:
             case TamperChanged(active):
                 self._alarms.signal(AlarmKind.TAMPER, device_id, active=active)
             case PowerChanged(failed):
                 self._alarms.signal(AlarmKind.POWER_FAILED, device_id, active=failed)
+            case ClockDrifted(by_s, beyond):
+                detail = f"its clock was {abs(by_s):.0f} s {'ahead' if by_s > 0 else 'behind'}"
+                kind = AlarmKind.CLOCK_JUMPED
+                self._alarms.signal(kind, device_id, active=beyond, detail=detail)
             case SecurityFailed(reason):
                 log.error("%s: %s", device_id, reason)
                 self._alarms.signal(AlarmKind.SECURE_CHANNEL, device_id, active=True, detail=reason)

@@ -299,7 +299,11 @@ class DoorTask:
     async def _drive(self, order: rules.DriveLock) -> rules.DriveDone | rules.DriveFailed:
         try:
             async with asyncio.timeout(DRIVE_TIMEOUT_S):
-                await self._lock.drive(unlocked=order.unlocked, for_s=self._for_s(order))
+                await self._lock.drive(
+                    unlocked=order.unlocked,
+                    for_s=self._for_s(order),
+                    shut=self.state.mode in rules.REFUSING_MODES,
+                )
         except (DeviceError, TimeoutError) as error:
             detail = str(error) or f"no answer within {DRIVE_TIMEOUT_S:g} s"
             return rules.DriveFailed(order.unlocked, detail)

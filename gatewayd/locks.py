@@ -14,9 +14,11 @@ from gatewayd.outputs import Output
 
 
 class Lock(Protocol):
-    async def drive(self, *, unlocked: bool, for_s: float | None = None) -> None:
-        """Returns once the board confirmed by read-back. Raises DeviceError. `for_s`: whoever
-        unlocks for so long will lock again, and the board may know it."""
+    async def drive(
+        self, *, unlocked: bool, for_s: float | None = None, shut: bool = False
+    ) -> None:
+        """Returns once the board confirmed by read-back. Raises DeviceError. The hints are
+        `ports.DoorController.set_relay`'s."""
 
     async def run(self) -> None:
         """What must go on beside the driving, e.g. the end of a pulse; until cancelled."""
@@ -33,9 +35,11 @@ class HeldRelay:
     relay: int
     energised_means_unlocked: bool = True
 
-    async def drive(self, *, unlocked: bool, for_s: float | None = None) -> None:
+    async def drive(
+        self, *, unlocked: bool, for_s: float | None = None, shut: bool = False
+    ) -> None:
         energised = unlocked is self.energised_means_unlocked
-        await self.controller.set_relay(self.relay, energised, for_s)
+        await self.controller.set_relay(self.relay, energised, for_s, shut=shut)
 
     async def run(self) -> None:
         """There is nothing to end."""
@@ -67,7 +71,9 @@ class PulsedArm:
     def _outputs(self) -> list[Output]:
         return [self._up, self._down, *([] if self._stop is None else [self._stop])]
 
-    async def drive(self, *, unlocked: bool, for_s: float | None = None) -> None:
+    async def drive(
+        self, *, unlocked: bool, for_s: float | None = None, shut: bool = False
+    ) -> None:
         """The pulse has begun when this returns; `run` ends it."""
         this, other = (self._up, self._down) if unlocked else (self._down, self._up)
         await other.release()

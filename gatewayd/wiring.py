@@ -26,7 +26,9 @@ from gatewayd.domain.door_state import ArmUpReported, ObstructionChanged, Vehicl
 from gatewayd.domain.model import AccessPointId, DeviceId, DoorId
 from gatewayd.domain.ports import (
     Arriving,
+    BoardActed,
     BusEvent,
+    ClockDrifted,
     ControllerEvent,
     DoorController,
     InputChanged,
@@ -138,13 +140,15 @@ def escape_doors(settings: Settings) -> tuple[DoorId, ...]:
 @dataclass(slots=True)
 class ControllerSink:
     """Where one controller tells what it saw; `doors` are those wired to it, `on_input` is told
-    every input beside them, and `on_lost` that the inputs can't be heard any more."""
+    every input beside them, `on_lost` that the inputs can't be heard any more, and `on_acted` what
+    the board did by itself."""
 
     device_id: DeviceId
     doors: Sequence[DoorTask]
     devices: DeviceDesk
     on_input: Callable[[InputChanged], None] = lambda _event: None
     on_lost: Callable[[], None] = lambda: None
+    on_acted: Callable[[BoardActed], None] = lambda _event: None
     _before: dict[int, InputChanged] = field(default_factory=dict)
 
     def __call__(self, event: ControllerEvent) -> None:
@@ -164,8 +168,10 @@ class ControllerSink:
                 self.devices.offline(self.device_id, event.reason)
                 for door in self.doors:
                     door.post(ControllerLost())
-            case TamperChanged() | PowerChanged() | SecurityFailed():
+            case TamperChanged() | PowerChanged() | SecurityFailed() | ClockDrifted():
                 self.devices.trouble(self.device_id, event)
+            case BoardActed():
+                self.on_acted(event)
             case _ as never:
                 assert_never(never)
 

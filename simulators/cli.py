@@ -25,6 +25,7 @@ SIMULATORS = {
     "modbus-line": "simulators.modbus_line",
     "lcus-board": "simulators.lcus_board",
     "osdp": "simulators.osdp_command",
+    "uhppote": "simulators.uhppote_board",
     "camera": "simulators.camera",
     "central": "simulators.central",
     "broker": "simulators.broker",

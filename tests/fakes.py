@@ -137,6 +137,7 @@ class FakeBoard:
         self.relays: dict[int, bool] = {}
         self.orders: list[tuple[int, bool]] = []
         self.for_s: dict[int, float | None] = {}  # as last hinted
+        self.shut: dict[int, bool] = {}
         self.expecting = 0
         self.broken: str | None = None
         self._changed = asyncio.Condition()
@@ -147,12 +148,15 @@ class FakeBoard:
     def expect_order(self) -> None:
         self.expecting += 1
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         if self.broken is not None:
             raise DeviceError(self.broken)
         self.relays[relay] = energised
         self.orders.append((relay, energised))
         self.for_s[relay] = for_s
+        self.shut[relay] = shut
         async with self._changed:
             self._changed.notify_all()
 

@@ -90,7 +90,9 @@ class LcusRelayBoard:
     def expect_order(self) -> None:
         """Nothing to keep back: a refresh is four bytes."""
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         """Returns once the line took the order: the board can't be asked. Raises DeviceError."""
         if not 1 <= relay <= self._options.relays:
             raise DeviceError(

@@ -143,7 +143,9 @@ class ModbusRelayBoard:
         """For a moment, a poll that is due waits."""
         self._bus.expect_order()
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         """Switch and read back. Raises DeviceError unless the board confirmed the new state."""
         if not 1 <= relay <= self._options.relays:
             raise DeviceError(

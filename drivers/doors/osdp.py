@@ -66,7 +66,9 @@ class OsdpIo:
     def expect_order(self) -> None:
         """Nothing to keep back: a poll is the shortest frame there is."""
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         """Switch and read back. Raises DeviceError unless the device confirmed the new state."""
         if not 1 <= relay <= self._options.relays:
             raise DeviceError(

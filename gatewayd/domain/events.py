@@ -644,6 +644,35 @@ class InstallClosed:
         return self.device_id
 
 
+class Acted(StrEnum):
+    """What a board did by itself. The values are on the wire and on disk: only ever added."""
+
+    GRANTED = "granted"  # by its own list
+    DENIED = "denied"
+    UNSEEN = "unseen"  # a card that nobody judged: it was left to the box, which was not there
+    OTHER = "other"  # a button, a door, an alarm of the board
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerActed:
+    """A board with a memory of its own did this without the box, which heard of it afterwards.
+    `index` is the board's number of it, `terminal` the door on the board (0: none), `at_ms` the
+    board's own clock (0: it was no time)."""
+
+    KIND: ClassVar[str] = "controller.acted"
+    device_id: DeviceId
+    index: int
+    what: Acted
+    terminal: int
+    reason: str
+    at_ms: int
+    credential: CredentialRef | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.device_id
+
+
 # ------------------------------------------------------------------------------- pictures
 
 
@@ -906,6 +935,7 @@ Event = (
     | InputMalformed
     | InstallOpened
     | InstallClosed
+    | ControllerActed
     | PictureStored
     | PictureMissed
     | WhitelistApplied

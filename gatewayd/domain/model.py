@@ -580,6 +580,17 @@ class Snapshot:
     calendars: dict[str, HolidayCalendar] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class FallbackCard:
+    """A card that a board may let in by itself while the box is away: at which of its doors (from
+    1), from and until when (seconds since 1970 UTC, inclusive and exclusive, None: unbounded)."""
+
+    credential: Credential
+    doors: frozenset[int]
+    valid_from_s: int | None = None
+    valid_until_s: int | None = None
+
+
 # --------------------------------------------------------------------------------- alarms
 
 

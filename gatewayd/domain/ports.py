@@ -4,13 +4,14 @@ runs: drivers and stores implement these, `gatewayd.box` joins them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from gatewayd.domain.alarm import OpenAlarm, ShelveRefusal
 from gatewayd.domain.events import (
+    Acted,
     Cause,
     CredentialRef,
     DesiredApplied,
@@ -26,6 +27,7 @@ from gatewayd.domain.model import (
     DeviceId,
     DoorId,
     DoorMode,
+    FallbackCard,
     HolidayCalendar,
     LevelId,
     ModeSlot,
@@ -271,8 +273,43 @@ class InputChanged:
     fault: Literal["", "short", "open"] = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockDrifted:
+    """How far a device's own clock was from ours when it was last looked at; `beyond` what the
+    settings allow. Told when `beyond` changes; the driver has set the clock."""
+
+    by_s: float
+    beyond: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoardActed:
+    """What a board with a memory of its own did without us, e.g. while the box was away.
+
+    Told in the board's order, the next one only after `kept()` said that this one is on disk: a
+    box that dies in between is told it again. `index` is the board's; `door` its terminal, 0 for
+    none; `at_ms` by its clock, None where that was no time. `reason` says it for a technician.
+    """
+
+    index: int
+    what: Acted
+    door: int
+    reason: str
+    at_ms: int | None
+    credential: Credential | None
+    kept: Callable[[], None] = field(repr=False, compare=False)
+
+
 ControllerEvent = (
-    InputChanged | Malformed | Online | Offline | TamperChanged | PowerChanged | SecurityFailed
+    InputChanged
+    | Malformed
+    | Online
+    | Offline
+    | TamperChanged
+    | PowerChanged
+    | SecurityFailed
+    | ClockDrifted
+    | BoardActed
 )
 
 
@@ -288,13 +325,39 @@ class DoorController(Protocol):
         A hint, given often and in vain; no input may be missed for it. Returns at once.
         """
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         """Switch and read back. Raises DeviceError unless the board confirmed the new state, or,
         for a board that can't be asked, unless its line took the order: its page says so.
 
-        `for_s` is a hint: the state is wanted for so many seconds, and whoever gave it will end it.
-        A board that can time it ends it a little later by itself, should nobody be there to.
+        Two hints, for boards that can do more. `for_s`: the state is wanted for so many seconds,
+        and whoever gave it will end it; a board that can time it ends it a little later by itself,
+        should nobody be there to. `shut`: a board that decides by itself lets nobody in here.
         """
+
+
+class ListKeeper(DoorController, Protocol):
+    """A board with a list of its own, by which it decides while the box is away: its driver says
+    `keeps_list=True`."""
+
+    def keep_list(self, cards: Sequence[FallbackCard]) -> None:
+        """From now on this list, and no other card; brought to the board in the background, at a
+        rate that leaves its line to the doors. Returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListDifference:
+    """How a board's own list differs from what it should be. Cards are masked."""
+
+    cards: int  # on the board
+    missing: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()  # other doors or days
+
+    @property
+    def same(self) -> bool:
+        return not (self.missing or self.surplus or self.changed)
 
 
 # -------------------------------------------------------------------------------- cameras
@@ -626,9 +689,11 @@ class Driver:
     be None for a device that can also have a line of its own), and
     `alike_of` a device that several tables may be about, with what they must say alike. `faults_of`
     looks into files that the options name, once they are known to be there: pairs of a key and what
-    is wrong. `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display
-    can show a text. `keypad`: its readers may have keys. `pairs`: what `build` returns is a
-    `Pairable`. `captures`: it is a `Capturable`. `tools` loads what is done to such a line by hand.
+    is wrong. `keeps_list`: what `build` returns is a `ListKeeper`, and `compare_list` asks the
+    board itself, beside a running daemon (options of its bus and its own; raises DeviceError).
+    `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display can show a
+    text. `keypad`: its readers may have keys. `pairs`: what `build` returns is a `Pairable`.
+    `captures`: it is a `Capturable`. `tools` loads what is done to such a line by hand.
     """
 
     kind: DriverKind
@@ -639,6 +704,10 @@ class Driver:
     bus: str | None = None
     alike_of: Callable[[Any], tuple[str, object] | None] = lambda _options: None
     faults_of: Callable[[Any], Sequence[tuple[str, str]]] = lambda _options: ()
+    keeps_list: bool = False
+    compare_list: (
+        Callable[[Any, Any, Clock, Sequence[FallbackCard]], Awaitable[ListDifference]] | None
+    ) = None
     signs: bool = False
     shows: Callable[[str], bool] = lambda _text: True
     keypad: bool = False

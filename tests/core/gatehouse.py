@@ -66,7 +66,9 @@ class Lists:
 class SilentBoard(FakeBoard):
     """A board whose line takes what is sent and never answers."""
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         self.orders.append((relay, energised))
         await asyncio.Event().wait()
 
@@ -79,11 +81,13 @@ class SlowBoard(FakeBoard):
         self.clock = clock
         self.answers_s = answers_s
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         if self.answers_s:
             wait_ns = round(self.answers_s * NS_PER_S)
             await self.clock.sleep_until(self.clock.monotonic_ns() + wait_ns)
-        await super().set_relay(relay, energised, for_s)
+        await super().set_relay(relay, energised, for_s, shut=shut)
 
 
 @dataclass

@@ -105,6 +105,18 @@ async def test_a_board_is_told_how_long_a_grant_lasts_and_nothing_of_what_has_no
     assert (gate.board.relays[1], gate.board.for_s) == (True, {1: None})
 
 
+async def test_a_board_that_decides_by_itself_is_told_of_a_lockdown(gate: Gate) -> None:
+    assert gate.board.shut == {1: False}
+    for mode, shut in (
+        (DoorMode.LOCKED_DOWN, True),
+        (DoorMode.LOCKED, False),
+        (DoorMode.BLOCKED, True),
+        (DoorMode.UNLOCKED, False),
+    ):
+        await gate.task.order(ModeOrdered(mode, GUARD))
+        assert gate.board.shut == {1: shut}
+
+
 async def test_the_relock_is_on_time_while_the_journal_hangs(gate: Gate) -> None:
     gate.journal.hold()
     await gate.doors.unlock(GATE.id, GUARD, 2.0)
@@ -322,7 +334,9 @@ class GivesUp(FakeBoard):
         self.turn_s: float | None = 0.0
         self._free_ns = 0
 
-    async def set_relay(self, relay: int, energised: bool, for_s: float | None = None) -> None:
+    async def set_relay(
+        self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
+    ) -> None:
         now_ns = self.clock.monotonic_ns()
         latest_ns = now_ns + round(1.5 * NS_PER_S)
         turn_ns = 2 * NS_PER_S if self.turn_s is None else round(self.turn_s * NS_PER_S)
@@ -332,7 +346,7 @@ class GivesUp(FakeBoard):
             raise DeviceError("no reply")
         self._free_ns = done_ns
         await self.clock.sleep_until(done_ns)
-        await super().set_relay(relay, energised, for_s)
+        await super().set_relay(relay, energised, for_s, shut=shut)
 
 
 async def unlocked_at(clock: ManualClock, boards: list[GivesUp], each: int) -> DoorTasks:

@@ -218,6 +218,7 @@ async def start(module: str, *words: str) -> asyncio.subprocess.Process:
         ("reader", ("--link", "{}/line", "--kind", "rdm6300"), "link"),
         ("relay_board", ("--link", "{}/line", "--door", "relay=1,contact=1"), "device_id"),
         ("modbus_line", ("--link", "{}/line", *("--device-id", "1", "--device-id", "2")), "link"),
+        ("uhppote_board", ("--port", "0", "--doors", "2"), "serial"),
         ("lcus_board", ("--link", "{}/line", "--relays", "4"), "relays"),
         ("camera", ("--port", "0"), "url"),
     ],
