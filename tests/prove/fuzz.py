@@ -20,8 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NAMES = (
-    *("ascii-tag", "wiegand-hex", "wiegand-binary", "keypad", "text-line", "modbus"),
-    *("osdp-frames", "osdp-replies", "osdp-session"),
+    *("ascii-tag", "wiegand-hex", "wiegand-binary", "keypad", "text-line", "evdev"),
+    *("modbus", "osdp-frames", "osdp-replies", "osdp-session"),
 )
 CORPUS = Path(".cache/fuzz")
 _EXECUTED = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")

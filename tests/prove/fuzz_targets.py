@@ -10,6 +10,7 @@ from typing import Protocol
 
 from drivers.protocols import modbus_rtu
 from drivers.protocols.ascii_tag import AsciiTagDecoder
+from drivers.protocols.evdev import EV_KEY, EV_SYN, EVENT, KeyboardDecoder
 from drivers.protocols.keypad import identify_key
 from drivers.protocols.osdp.commands import Command
 from drivers.protocols.osdp.frame import Frame, FrameDecoder
@@ -85,6 +86,19 @@ def text_line(data: bytes) -> None:
     ):
         _decode(TextLineDecoder(reading.read), data)
         _decode(TextLineDecoder(reading.read, "gb18030"), data)
+
+
+def evdev(data: bytes) -> None:
+    """The bytes as they are, and as keys: two bytes are a code and what became of it."""
+    _decode(KeyboardDecoder(TextReading("qr").read), data)
+    events = [
+        EVENT.pack(0, 0, EV_KEY, code, what % 3)
+        if what < 252
+        else EVENT.pack(0, 0, EV_SYN, what & 3, 0)
+        for code, what in zip(data[1::2], data[2::2], strict=False)
+    ]
+    reading = TextReading("card", bits=32, prefix=";")
+    _decode(KeyboardDecoder(reading.read), data[:1] + b"".join(events))
 
 
 def modbus(data: bytes) -> None:
@@ -186,6 +200,7 @@ TARGETS: Mapping[str, Target] = {
     "wiegand-binary": wiegand_binary,
     "keypad": keypad,
     "text-line": text_line,
+    "evdev": evdev,
     "modbus": modbus,
     "osdp-frames": osdp_frames,
     "osdp-replies": osdp_replies,

@@ -55,8 +55,9 @@ async def test_cards_are_the_same_as_from_a_wiegand_reader(
 ) -> None:
     options = {"port": device.path, "credential": "card", "digits": "decimal", "bits": 34}
     bits = wiegand.encode("H10306", 1234, 56789)
-    async with reading(DRIVER, clock, **options) as ear:
-        device.send(f"{bits}\n".encode())
+    sent = int(f"{bits:034b}"[::-1], 2)
+    async with reading(DRIVER, clock, **options, reverse="bits") as ear:
+        device.send(f"{sent}\n".encode())
         assert await ear.next() == Presented(card(bits, 34), clock.now())
 
 
