@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import isinf
 from typing import assert_never
 
 from gatewayd.alarms import AlarmDesk
@@ -88,7 +89,7 @@ class DeviceDesk:
             case PowerChanged(failed):
                 self._alarms.signal(AlarmKind.POWER_FAILED, device_id, active=failed)
             case ClockDrifted(by_s, beyond):
-                detail = f"its clock was {abs(by_s):.0f} s {'ahead' if by_s > 0 else 'behind'}"
+                detail = _drift(by_s)
                 kind = AlarmKind.CLOCK_JUMPED
                 self._alarms.signal(kind, device_id, active=beyond, detail=detail)
             case SecurityFailed(reason):
@@ -125,3 +126,9 @@ class DeviceDesk:
             state, online=online, detail=detail, since_wall_ms=wall_ms
         )
         return True
+
+
+def _drift(by_s: float) -> str:
+    if isinf(by_s):
+        return "its clock showed no time"
+    return f"its clock was {abs(by_s):.0f} s {'ahead' if by_s > 0 else 'behind'}"

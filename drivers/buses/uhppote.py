@@ -158,7 +158,14 @@ class UhppoteBoard:
                 wait_ns = round(MAX_RETRY_S * NS_PER_S)
                 await self.clock.sleep_until(self.clock.monotonic_ns() + wait_ns)
             finally:
+                self._let_go()
                 self._close()
+
+    def _let_go(self) -> None:
+        """At our end the board need not wait 30 s before it decides by itself. Nobody is left to
+        wait for its answer."""
+        if self.online and self._transport is not None:
+            self._send(uhppote.pc_control(self.serial, on=False).packet)
 
     @asynccontextmanager
     async def visited(self) -> AsyncIterator[UhppoteBoard]:

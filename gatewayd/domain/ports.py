@@ -275,8 +275,9 @@ class InputChanged:
 
 @dataclass(frozen=True, slots=True)
 class ClockDrifted:
-    """How far a device's own clock was from ours when it was last looked at; `beyond` what the
-    settings allow. Told when `beyond` changes; the driver has set the clock."""
+    """How far a device's own clock was from ours when it was last looked at, ahead where positive,
+    infinity where it showed no time; `beyond` what the settings allow. Told when `beyond` changes;
+    the driver has set the clock."""
 
     by_s: float
     beyond: bool

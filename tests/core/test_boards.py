@@ -97,7 +97,8 @@ async def test_while_the_disk_refuses_the_board_is_not_told_to_forget(
 async def test_what_a_board_says_of_its_clock_and_its_doings_reaches_its_desk() -> None:
     post = Post()
     told: list[BoardActed] = []
-    devices = DeviceDesk([(NORTH, "controller")], post.clock, post.recorder, post.alarms)
+    known = [(NORTH, "controller"), (SOUTH, "controller")]
+    devices = DeviceDesk(known, post.clock, post.recorder, post.alarms)
     sink = ControllerSink(NORTH, [], devices, on_acted=told.append)
     event = acted(7, asyncio.Event())
     async with running(*post.tasks()):
@@ -109,4 +110,8 @@ async def test_what_a_board_says_of_its_clock_and_its_doings_reaches_its_desk() 
         assert alarm.detail == "its clock was 93 s behind"
         sink(ClockDrifted(0.4, beyond=False))
         await post.journal.until(AlarmCleared)
+        devices.trouble(SOUTH, ClockDrifted(float("inf"), beyond=True))
+        [*_, alarm] = await post.journal.until(AlarmRaised, 2)
+        assert isinstance(alarm, AlarmRaised)
+        assert (alarm.about, alarm.detail) == (SOUTH, "its clock showed no time")
     assert told == [event]

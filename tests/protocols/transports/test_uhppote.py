@@ -410,6 +410,15 @@ async def test_a_board_that_began_anew_is_told_again_that_we_decide(
     assert await rig.card() == credential_of(CARD)
 
 
+async def test_at_our_end_the_board_decides_by_itself_at_once(
+    simulated: SimulatedUhppoteBoard,
+) -> None:
+    async with driving(simulated) as rig:
+        await rig.online()
+        await until(lambda: simulated.state.host_decides)
+    await until(lambda: not simulated.state.host_decides)
+
+
 async def test_a_board_that_is_away_is_told_once_and_comes_back(
     simulated: SimulatedUhppoteBoard,
 ) -> None:
