@@ -46,6 +46,8 @@ class Hardware(Protocol):
     @property
     def secure_only(self) -> bool: ...
     @property
+    def output_level(self) -> int: ...
+    @property
     def claims_crc(self) -> bool: ...
     @property
     def local_status(self) -> bytes: ...
@@ -109,7 +111,7 @@ def _capabilities(device: Hardware, data: bytes) -> Answer:
     lights, rows = len(device.lights), device.display.rows
     entries = [
         (1, 1 if device.inputs else 0, len(device.inputs)),
-        (2, 2 if device.outputs else 0, len(device.outputs)),
+        (2, device.output_level if device.outputs else 0, len(device.outputs)),
         (3, 1 if device.readers else 0, device.readers),
         (4, 4 if lights else 0, lights),  # timed, with all colours
         (5, 2 if lights else 0, 1 if lights else 0),
@@ -167,7 +169,8 @@ def _out(device: Hardware, data: bytes) -> Answer:
     """Each record is output, code, time in tenths of a second; a wrong one moves nothing."""
     _needs(device.outputs)
     records = _records(data, _OUTPUT_RECORD)
-    if any(record[0] >= len(device.outputs) or record[1] > 6 for record in records):
+    most = 6 if device.output_level >= 3 else 2  # only some end a state by themselves
+    if any(record[0] >= len(device.outputs) or record[1] > most for record in records):
         raise RefusedError(Nak.RECORD)
     for record in records:
         timer_s = int.from_bytes(record[2:4], "little") * TICK_UNIT_S

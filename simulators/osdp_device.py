@@ -52,6 +52,7 @@ class OsdpModel:
     rest_colour: str = "red"  # of the lights, before and after a panel commanded them
     secure_only: bool = False  # in clear only what is needed to open a session
     mark: bool = False  # an FF before each reply
+    output_level: int = 3  # in PDCAP: timed; an old board has 1, and refuses times
     claims_crc: bool = True  # in PDCAP; it checks CRCs anyway
     naks_bad_check: bool = True  # else silent
 
@@ -318,6 +319,10 @@ class SimulatedOsdpDevice:
     @property
     def secure_only(self) -> bool:
         return self.model.secure_only
+
+    @property
+    def output_level(self) -> int:
+        return self.model.output_level
 
     @property
     def claims_crc(self) -> bool:

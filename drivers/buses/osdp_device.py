@@ -18,7 +18,7 @@ from drivers.buses.osdp_sessions import SessionChoice
 from drivers.protocols.osdp.commands import LOCAL_STATUS, POLL, Command
 from drivers.protocols.osdp.frame import REPLY_DELAY_S
 from drivers.protocols.osdp.outcome import Attack, AttackKind, KeyInstalled, Opened, Progress
-from drivers.protocols.osdp.replies import DeviceId, LocalStatus, Nak, Reply
+from drivers.protocols.osdp.replies import Capabilities, DeviceId, LocalStatus, Nak, Reply
 from drivers.protocols.osdp.session import Session, State
 from gatewayd.domain.model import NS_PER_S, Stamp
 from gatewayd.domain.ports import (
@@ -50,6 +50,10 @@ UNPROVED = frozenset(
 )
 
 DeviceEvent = Online | Offline | Malformed | TamperChanged | PowerChanged | SecurityFailed
+
+
+class RefusedError(DeviceError):
+    """The device is there, and will not."""
 
 
 class Part(Protocol):
@@ -120,6 +124,7 @@ class OsdpDevice:
         self.session = self._choice.first()
         self.parts: list[Part] = []
         self.online: bool | None = None  # None: nothing was said yet
+        self.capabilities = Capabilities()  # as it said when its session was opened last
         self.probe_at_ns = 0
         self._orders: deque[Order] = deque()  # those that somebody waits for come first
         self._on_line: Order | None = None  # sent, and not answered yet
@@ -252,7 +257,7 @@ class OsdpDevice:
             if order in self._orders:
                 self._orders.remove(order)
         if isinstance(reply, Nak):
-            raise DeviceError(f"OSDP device {self.address} refuses: {reply.reason}")
+            raise RefusedError(f"OSDP device {self.address} refuses: {reply.reason}")
         return reply
 
     def _has_room(self) -> bool:
@@ -299,6 +304,7 @@ class OsdpDevice:
         """The session is open: the device is online, and asked how it is."""
         self._answered()
         self._choice.opened()
+        self.capabilities = opened.capabilities
         if self.online is not True:
             self.online, self._alarmed, self._status = True, False, None
             self._say(Online(_described(opened.device_id, secure=opened.secure)))

@@ -5,15 +5,23 @@ door. Owns what they mean; must not know what hangs on them. The bus speaks for 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from math import ceil
 
 from pydantic import Field
 
 from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
-from drivers.buses.osdp_device import DeviceEvent, Standing
+from drivers.buses.osdp_device import DeviceEvent, RefusedError, Standing
 from drivers.protocols.osdp import commands
-from drivers.protocols.osdp.commands import OutputControl
-from drivers.protocols.osdp.replies import InputStatus, OutputStatus, Reply
+from drivers.protocols.osdp.commands import Output, OutputControl
+from drivers.protocols.osdp.replies import (
+    OUTPUTS,
+    TIMED_OUTPUTS,
+    InputStatus,
+    OutputStatus,
+    Reply,
+)
 from gatewayd.domain.model import Stamp
 from gatewayd.domain.ports import (
     ControllerEvent,
@@ -26,6 +34,10 @@ from gatewayd.domain.ports import (
     Online,
 )
 
+log = logging.getLogger(__name__)
+
+PULSE_MARGIN_S = 1.0  # the core ends a state in time; the device does where the core can't any more
+MOST_100MS = 0xFFFF  # what the wire can say: nearly two hours
 SWITCH_DEADLINE_S = 1.5  # GB 50396: card to actuator within 2 s; the rest is the card's
 
 
@@ -69,7 +81,10 @@ class OsdpIo:
     async def set_relay(
         self, relay: int, energised: bool, for_s: float | None = None, *, shut: bool = False
     ) -> None:
-        """Switch and read back. Raises DeviceError unless the device confirmed the new state."""
+        """Switch and read back. Raises DeviceError unless the device confirmed the new state.
+
+        With `for_s` a device that can time its outputs goes back by itself a little later, should
+        the line be cut or the box die meanwhile."""
         if not 1 <= relay <= self._options.relays:
             raise DeviceError(
                 f"{self._name}: there is no relay {relay}; the settings say 1 to"
@@ -77,15 +92,14 @@ class OsdpIo:
             )
         try:
             async with asyncio.timeout(SWITCH_DEADLINE_S):
-                await self._switch(relay, energised)
+                await self._switch(relay, energised, for_s)
         except TimeoutError as error:
             raise DeviceError(
                 f"{self._name}: relay {relay} was not confirmed within {SWITCH_DEADLINE_S:g} s"
             ) from error
 
-    async def _switch(self, relay: int, energised: bool) -> None:
-        action = commands.Output.ON if energised else commands.Output.OFF
-        reply = await self._device.ask(commands.control_outputs(OutputControl(relay - 1, action)))
+    async def _switch(self, relay: int, energised: bool, for_s: float | None) -> None:
+        reply = await self._order(relay, energised, for_s)
         if not isinstance(reply, OutputStatus):  # some acknowledge, and tell only when asked
             reply = await self._device.ask(commands.OUTPUT_STATUS)
         on = reply.on[relay - 1 : relay] if isinstance(reply, OutputStatus) else ()
@@ -95,6 +109,27 @@ class OsdpIo:
                 f"{self._name}: relay {relay} was told to be {state} and reads back otherwise:"
                 " check the device and its supply"
             )
+
+    async def _order(self, relay: int, energised: bool, for_s: float | None) -> Reply:
+        """The device's answer. One that says it could time its outputs and refuses is told plainly:
+        a door that does not open is worse than a state that only the box ends."""
+        timed = self._timed(relay, energised, for_s)
+        if timed is not None:
+            try:
+                return await self._device.ask(commands.control_outputs(timed))
+            except RefusedError as error:
+                log.warning("%s: relay %d can't be timed: %s", self._name, relay, error)
+        action = Output.ON if energised else Output.OFF
+        return await self._device.ask(commands.control_outputs(OutputControl(relay - 1, action)))
+
+    def _timed(self, relay: int, energised: bool, for_s: float | None) -> OutputControl | None:
+        """None where it is not to end, can't be said, or the device does not say that it can."""
+        level = self._device.capabilities.level(OUTPUTS)
+        if for_s is None or level is None or level < TIMED_OUTPUTS:
+            return None
+        tenths = ceil((for_s + PULSE_MARGIN_S) * 10)
+        action = Output.TIMED_ON if energised else Output.TIMED_OFF
+        return OutputControl(relay - 1, action, tenths) if tenths <= MOST_100MS else None
 
     async def pair(self, *, new_device: bool) -> str:
         """As `gatewayd.domain.ports.Pairable`: of the whole device at this address."""

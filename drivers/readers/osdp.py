@@ -16,6 +16,7 @@ from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
 from drivers.buses.osdp_device import DeviceEvent, Standing
 from drivers.protocols import bit_order
 from drivers.protocols.bit_order import Order
+from drivers.protocols.osdp.commands import Command
 from drivers.protocols.osdp.replies import FormattedCard, KeypadKeys, RawCard, Reply
 from drivers.readers import osdp_signs
 from drivers.readers.presentation import Presentations
@@ -113,7 +114,7 @@ class OsdpReader:
     def opened(self) -> None:
         """It may know nothing of how it should rest."""
         for command in osdp_signs.resting(self._rests, None, self._options.reader):
-            self._device.tell(command)
+            self._say(command)
 
     def _card(self, raw: RawCard) -> Credential | Malformed:
         order: Order = "bits" if self._options.reversed_bits else "none"
@@ -138,14 +139,14 @@ class OsdpReader:
         self._sound_again_ns = None
         if self._device.online:
             for command in osdp_signs.resting(self._rests, before, self._options.reader):
-                self._device.tell(command)
+                self._say(command)
 
     def flash(self, sign: Sign, for_s: float) -> None:
         """Show this for so many seconds. A reader that is away has missed it."""
         if not self._device.online:
             return
         for command in osdp_signs.flashing(self._legible(sign), for_s, self._options.reader):
-            self._device.tell(command)
+            self._say(command)
         if sign.tone is not Tone.SILENT and self._rests.tone is Tone.REPEATED:
             self._sound_again_ns = self._clock.monotonic_ns() + round(for_s * NS_PER_S)
             self._sounded.set()
@@ -158,7 +159,13 @@ class OsdpReader:
             if self._sound_again_ns == due_ns:
                 self._sound_again_ns = None
                 if self._device.online:  # else it is told all once it is back
-                    self._device.tell(osdp_signs.sound(self._rests.tone, self._options.reader))
+                    self._say(osdp_signs.sound(self._rests.tone, self._options.reader))
+
+    def _say(self, command: Command) -> None:
+        """Unless the device says that it has nothing to show or sound this with: it would refuse
+        each time, and keep its line busy with that."""
+        if self._device.capabilities.level(osdp_signs.needs(command)) != 0:
+            self._device.tell(command)
 
     def _legible(self, sign: Sign) -> Sign:
         """Without a text that an OSDP display, which knows printable ASCII, can't show."""

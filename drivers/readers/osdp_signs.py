@@ -6,6 +6,7 @@ from math import ceil
 
 from drivers.protocols.osdp import commands
 from drivers.protocols.osdp.commands import Blink, Color, Command, Led
+from drivers.protocols.osdp.replies import BUZZER, DISPLAY, LIGHTS
 from gatewayd.domain.signs import Light, Sign, Tone
 
 BLINK_100MS = 4
@@ -24,8 +25,14 @@ _TONES = {
     Tone.THRICE: (1, 1, 3),
     Tone.REPEATED: (2, 8, 0),
 }
+_FUNCTIONS = {0x69: LIGHTS, 0x6A: BUZZER, 0x6B: DISPLAY}
 _MOST_100MS = 0xFFFF
 _MOST_S = 0xFF
+
+
+def needs(command: Command) -> int:
+    """The function of PDCAP without which a device can't carry out one of these commands."""
+    return _FUNCTIONS[command.code]
 
 
 def resting(sign: Sign, before: Sign | None, reader: int) -> list[Command]:

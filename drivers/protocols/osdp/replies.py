@@ -19,7 +19,9 @@ CCRYPT_CODE = 0x76
 RMAC_I_CODE = 0x78
 BUSY_CODE = 0x79
 _KEYS = {**{ord(digit): digit for digit in "0123456789"}, 0x7F: "*", 0x0D: "#"}
-_SECURITY = 9  # the function code of PDCAP that tells of the secure channel
+# Function codes of PDCAP (OSDP 2.2 annex B).
+OUTPUTS, LIGHTS, BUZZER, DISPLAY, _SECURITY = 2, 4, 5, 6, 9
+TIMED_OUTPUTS = 3  # the level of OUTPUTS from which the device ends a state by itself
 
 
 class NakCode(IntEnum):
@@ -80,6 +82,10 @@ class Capabilities:
     """PDCAP. What comes before a secure channel is open is a claim, no more."""
 
     entries: tuple[Capability, ...] = ()
+
+    def level(self, function: int) -> int | None:
+        """How far the device meets a function: 0 not at all, None: it does not say."""
+        return next((e.compliance for e in self.entries if e.function == function), None)
 
     @property
     def denies_secure_channel(self) -> bool:

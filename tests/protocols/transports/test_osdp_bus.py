@@ -38,6 +38,7 @@ from gatewayd.domain.ports import (
 )
 from simulators.osdp_device import BOARD, READER, OsdpModel, SimulatedOsdpDevice
 from simulators.osdp_faults import OsdpFault
+from simulators.osdp_line import SimulatedOsdpLine
 from simulators.osdp_link import Answer
 from simulators.osdp_wire import Cmd, Rep
 from tests.protocols.transports.osdp_rig import (
@@ -50,6 +51,7 @@ from tests.protocols.transports.osdp_rig import (
     of,
     online,
     panel_and_line,
+    panel_at,
     tap,
 )
 from tests.simulators.waiting import until
@@ -334,6 +336,51 @@ async def test_a_relay_is_switched_and_read_back(tmp_path: Path) -> None:
             for relay in range(1, 5):
                 tg.create_task(board.driver.set_relay(relay, energised=True))
         assert [output.energised for output in simulated.outputs] == [True] * 4
+
+
+async def test_an_unlocking_ends_on_the_board_where_the_box_dies_meanwhile(tmp_path: Path) -> None:
+    simulated = device(1, BOARD)
+    async with asyncio.timeout(20), SimulatedOsdpLine(tmp_path / "tty", [simulated], baud=115_200):
+        async with panel_at(tmp_path / "tty") as panel:
+            board = panel.board()
+            panel.start()
+            await online(board)
+            await board.driver.set_relay(1, energised=True, for_s=0.1)
+            await board.driver.set_relay(2, energised=True)
+            await board.driver.set_relay(3, energised=True)
+            await board.driver.set_relay(3, energised=False, for_s=0.1)  # a magnet that holds
+        states = [output.energised for output in simulated.outputs]
+        assert states == [True, True, False, False]
+        await simulated.wait_for_output(0, False)
+        await simulated.wait_for_output(2, True)
+        assert simulated.outputs[1].energised  # nobody said that it should end
+
+
+@pytest.mark.parametrize("for_s", [0.1, 7000.0])
+async def test_a_board_that_can_not_time_its_outputs_is_told_plainly(
+    tmp_path: Path, for_s: float
+) -> None:
+    old = replace(BOARD, output_level=1 if for_s < 1 else 3)  # the other time is too long to say
+    simulated = device(1, old)
+    async with panel_and_line(tmp_path, simulated) as (panel, _):
+        board = panel.board()
+        panel.start()
+        await online(board)
+        await board.driver.set_relay(1, energised=True, for_s=for_s)
+        assert simulated.outputs[0].permanent
+        assert simulated.link.refused == 0
+
+
+async def test_a_board_that_refuses_what_it_says_it_can_is_told_plainly(tmp_path: Path) -> None:
+    simulated = device(1, replace(BOARD, output_level=3))
+    async with panel_and_line(tmp_path, simulated) as (panel, line):
+        board = panel.board(inputs=0)
+        panel.start()
+        await online(board)
+        just_before(panel, 0x68, lambda: line.fault(OsdpFault.NAK, 1, 1))
+        await board.driver.set_relay(1, energised=True, for_s=5)
+        assert simulated.outputs[0].permanent
+        assert simulated.link.refused == 1
 
 
 async def test_a_board_that_answers_out_with_its_outputs_is_not_asked_again(

@@ -12,6 +12,7 @@ from drivers.protocols.osdp.commands import Blink, Color, Led
 from drivers.readers import osdp_signs
 from gatewayd.domain.ports import Offline
 from gatewayd.domain.signs import SIGNS, Indication, Light, Sign, Tone
+from simulators.osdp_device import OsdpModel
 from simulators.osdp_face import Buzz
 from simulators.osdp_faults import OsdpFault
 from tests.protocols.transports.osdp_rig import device, online, panel_and_line, tap
@@ -212,3 +213,24 @@ async def test_a_text_that_the_display_can_not_show_is_left_out_with_a_warning(
             "reader reader-0: an OSDP display shows ASCII only, no '请刷卡'",
             "reader reader-0: an OSDP display shows ASCII only, no 'a\\tb'",
         ]
+
+
+async def test_a_reader_is_not_told_what_it_says_it_can_not_show(tmp_path: Path) -> None:
+    """PDCAP of the one denies lights and buzzer, that of both a display."""
+    bare, no_display = (
+        device(0, OsdpModel("bare", lights=0, rows=0)),
+        device(1, OsdpModel("lit", rows=0)),
+    )
+    async with panel_and_line(tmp_path, bare, no_display) as (panel, _):
+        both = [panel.reader(address) for address in (0, 1)]
+        for watched in both:
+            watched.driver.rest(Sign(Light.RED, tone=Tone.SHORT, text="CLOSED"))
+        panel.start()
+        for watched in both:
+            await online(watched)
+            watched.driver.flash(Sign(Light.GREEN, tone=Tone.TWICE, text="WELCOME"), 3)
+        await no_display.wait_for_buzz(1)
+        polled = bare.link.commands
+        await bare.wait_until(lambda: bare.link.commands > polled + 4)
+        assert bare.buzzer.orders == 0
+        assert bare.link.refused == no_display.link.refused == 0

@@ -56,7 +56,7 @@ async def test_a_scan_finds_devices_of_different_speeds_and_what_they_can(tmp_pa
     said = "\n".join(line for f in found for line in in_words(f))
     for words in (
         "address 3 at 38400 baud: vendor 53494d, model 1 version 1, serial 4099, firmware 1.0.0",
-        "outputs: on and off, inverted, 4 of them",
+        "outputs: timed, 4 of them",
         "secure channel: AES-128, the default key is in use",
         "secure channel required",
         "takes commands in clear text",
