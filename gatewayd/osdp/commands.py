@@ -168,7 +168,11 @@ async def _captured(tools: LineTools, arguments: argparse.Namespace) -> int:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
-            print(f"{path}: {count} records")
+            if count:
+                print(f"{path}: {count} records")
+            else:
+                path.unlink()
+                _say(f"nothing was heard, and {path} not kept")
     return OK if count else PROBLEM_FOUND
 
 

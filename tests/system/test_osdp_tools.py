@@ -156,6 +156,7 @@ def test_wrong_arguments_and_files_are_told(
     ):
         assert cli.main(["osdp", *arguments]) == code, arguments
         assert says in capsys.readouterr().err, arguments
+    assert not (tmp_path / "c").exists()  # no capture, no file
 
 
 @pytest.mark.parametrize(
