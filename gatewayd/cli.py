@@ -312,9 +312,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     from gatewayd.registry import load_registry
+    from gatewayd.settings.advice import advice
     from gatewayd.settings.load import check_settings
 
-    problems = check_settings(arguments.config, load_registry(), arguments.overrides)
+    registry = load_registry()
+    problems = check_settings(arguments.config, registry, arguments.overrides)
     for problem in problems:
         _say(str(problem))
     if problems:
@@ -322,6 +324,8 @@ def _check_config(arguments: argparse.Namespace) -> int:
         _say(f"gatewayd check-config: {count} in {arguments.config}")
         return PROBLEM_FOUND
     print(f"{arguments.config}: no problem found")
+    for better in advice(arguments.config, registry, arguments.overrides):
+        print(f"advice: {better}")
     return OK
 
 

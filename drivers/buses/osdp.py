@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Literal, assert_never
@@ -48,6 +48,8 @@ from gatewayd.domain.ports import (
 NS_PER_MS = 1_000_000
 MAX_DEVICES = 32  # unit loads of an RS-485 line
 BITS_A_BYTE = 10  # 8N1
+MANY_DEVICES, ENOUGH_BAUD = 5, 38_400  # up to four are polled fast enough at any rate
+EXCHANGE_BYTES, USUAL_DELAY_S = 30, 0.003  # a poll and its answer in the secure channel
 IDLE_CHARACTERS = 2  # OSDP 2.2 §5.7: between a reply and the next command
 GAP_S = 0.04  # in a frame: 20 ms of §5.7, and an USB adapter that hands over every 16 ms
 MAX_FRAMES = 64  # kept of one answer: a line that babbles is not listened to for ever
@@ -439,6 +441,18 @@ def tools() -> LineTools:
     return OsdpTools()
 
 
+def advice_of(options: OsdpBusOptions, parts: Sequence[OsdpPlace]) -> list[tuple[str, str, str]]:
+    """From five devices up a line of 9600 or 19200 baud takes longer than a hand is patient."""
+    count = len({part.address for part in parts})
+    if count < MANY_DEVICES or options.baud_rate >= ENOUGH_BAUD:
+        return []
+    cycle_s = count * (EXCHANGE_BYTES * BITS_A_BYTE / options.baud_rate + USUAL_DELAY_S)
+    what = (
+        f"{count} devices at {options.baud_rate} baud: a card may wait {cycle_s:.2f} s for its poll"
+    )
+    return [("baud_rate", what, f"set all of them to {ENOUGH_BAUD} or more, and this as well")]
+
+
 def port_of(options: OsdpBusOptions) -> str:
     """What no second driver may use."""
     return options.port
@@ -450,6 +464,7 @@ DRIVER = Driver(
     options=OsdpBusOptions,
     build=build,
     port_of=port_of,
+    advice_of=advice_of,
     captures=True,
     tools=tools,
 )

@@ -693,7 +693,9 @@ class Driver:
     is wrong. `keeps_list`: what `build` returns is a `ListKeeper`, and `compare_list` asks the
     board itself, beside a running daemon (options of its bus and its own; raises DeviceError).
     `signs`: what `build` returns is a `SignedReader`; `shows` tells whether its display can show a
-    text. `keypad`: its readers may have keys. `pairs`: what `build` returns is a `Pairable`.
+    text. `advice_of` tells of a bus, by its options and those of all that is on it, what would be
+    better otherwise: a key, what is so, what to write. `keypad`: its readers may have keys.
+    `pairs`: what `build` returns is a `Pairable`.
     `captures`: it is a `Capturable`. `tools` loads what is done to such a line by hand.
     """
 
@@ -705,6 +707,9 @@ class Driver:
     bus: str | None = None
     alike_of: Callable[[Any], tuple[str, object] | None] = lambda _options: None
     faults_of: Callable[[Any], Sequence[tuple[str, str]]] = lambda _options: ()
+    advice_of: Callable[[Any, Sequence[Any]], Sequence[tuple[str, str, str]]] = (
+        lambda _options, _parts: ()
+    )
     keeps_list: bool = False
     compare_list: (
         Callable[[Any, Any, Clock, Sequence[FallbackCard]], Awaitable[ListDifference]] | None

@@ -9,6 +9,7 @@ import pytest
 from gatewayd.domain.linkage import ShowSign
 from gatewayd.domain.signs import MOMENTS_S, SIGNS, Indication, Light, Sign, Tone
 from gatewayd.registry import load_registry
+from gatewayd.settings.advice import advice
 from gatewayd.settings.bind import domain_linkage, reader_signs
 from tests.settings.conftest import WITH_BUSES, SiteFile
 
@@ -188,3 +189,24 @@ def test_a_key_file_that_pairing_will_write_need_not_be_there(
     osdp.replace('key_file = "a.key"', 'key_file = "nowhere/a.key"')
     [problem] = osdp.problems()
     assert "nowhere/a.key can't be used" in problem
+
+
+def test_a_line_that_is_slow_for_all_that_is_on_it_gets_advice(
+    osdp: SiteFile,
+) -> None:
+    more = "".join(
+        OSDP[OSDP.index("[[reader]]") :]
+        .replace('"osdp-in"', f'"osdp-{number}"')
+        .replace("address = 0", f"address = {number}")
+        for number in range(1, 4)
+    )
+    osdp.append(more)
+    assert advice(osdp.path, osdp.registry) == []
+    osdp.append('[[controller]]\nid = "io"\ndriver = "osdp-io"\nbus = "line"\naddress = 9\n')
+    osdp.append('key_file = "a.key"\n')
+    assert osdp.problems() == []
+    [found] = advice(osdp.path, osdp.registry)
+    assert found.key == "bus.line.baud_rate"
+    assert "5 devices at 9600 baud: a card may wait 0.17 s" in str(found)
+    osdp.replace('port = "/dev/ttyOSDP"', 'port = "/dev/ttyOSDP"\nbaud_rate = 38400')
+    assert advice(osdp.path, osdp.registry) == []
