@@ -40,6 +40,7 @@ class Hardware(Protocol):
     display: Display
     outputs: list[OutputState]
     inputs: list[bool]
+    reader_states: list[int]
 
     @property
     def readers(self) -> int: ...
@@ -159,7 +160,7 @@ def _output_status(device: Hardware, data: bytes) -> Answer:
 def _reader_status(device: Hardware, data: bytes) -> Answer:
     _has_length(data, 0)
     _needs(device.readers)
-    return Answer(Rep.RSTATR, bytes(device.readers))
+    return Answer(Rep.RSTATR, bytes(device.reader_states))
 
 
 # ----------------------------------------------------------------------------------- orders

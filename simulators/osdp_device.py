@@ -102,6 +102,7 @@ class SimulatedOsdpDevice:
         self.display = Display(model.rows)
         self.outputs = [OutputState() for _ in range(model.outputs)]
         self.inputs = [False] * model.inputs
+        self.reader_states = [0] * model.readers  # 0 normal, 1 not connected, 2 tampered with
         self.tamper = False
         self.power_failed = False
         self.online = False  # a panel speaks with it
@@ -208,6 +209,15 @@ class SimulatedOsdpDevice:
         if self.tamper != active:
             self.tamper = active
             self._queue(Rep.LSTATR, self.local_status)
+
+    def set_reader(self, number: int, state: int) -> None:
+        """Cut an attached reader off (1), or tamper with it (2); 0 is as it should be. Raises
+        IndexError for no such reader."""
+        if not 0 <= number < len(self.reader_states):
+            raise IndexError(f"it has {len(self.reader_states)} readers, from 0")
+        if self.reader_states[number] != state:
+            self.reader_states[number] = state
+            self._queue(Rep.RSTATR, bytes(self.reader_states))
 
     def set_power_failed(self, failed: bool) -> None:
         """It says so, and goes on from its battery."""

@@ -60,6 +60,9 @@ class Line(Protocol):
     async def send_noise(self) -> None: ...
 
 
+READER_STATES = ("normal", "away", "tampered")
+
+
 class LineControls:
     """Each method is one order. `device` is an address; without one, the line's only device."""
 
@@ -73,6 +76,7 @@ class LineControls:
             "card": Verb(self._card, ("device", "bits", "value")),
             "keys": Verb(self._keys, ("device", "keys", "together")),
             "tamper": Verb(self._tamper, ("device", "active")),
+            "reader": Verb(self._reader, ("device", "reader", "state")),
             "input": Verb(self._input, ("device", "input", "active")),
             "power": Verb(self._power, ("device", "action")),
             "wait_light": Verb(self._wait_light, ("device", "light", "colour", "timeout_s")),
@@ -154,6 +158,17 @@ class LineControls:
         device = self._device(request)
         device.set_tamper(request.flag("active", default=True))
         return {"tamper": device.tamper}
+
+    async def _reader(self, request: Request) -> Reply:
+        """An attached reader is cut off, or tampered with, while its device goes on answering."""
+        device = self._device(request)
+        number = request.integer("reader", 0, most=MAX_NUMBER)
+        state = request.choice("state", READER_STATES, READER_STATES[0])
+        try:
+            device.set_reader(number, READER_STATES.index(state))
+        except IndexError as error:
+            raise ControlError(str(error)) from error
+        return {"readers": device.reader_states}
 
     async def _input(self, request: Request) -> Reply:
         device = self._device(request)

@@ -16,8 +16,14 @@ from drivers.buses.osdp import OsdpBus, OsdpPlace, alike_of, faults_of
 from drivers.buses.osdp_device import DeviceEvent, Standing
 from drivers.protocols import bit_order
 from drivers.protocols.bit_order import Order
-from drivers.protocols.osdp.commands import Command
-from drivers.protocols.osdp.replies import FormattedCard, KeypadKeys, RawCard, Reply
+from drivers.protocols.osdp.commands import READER_STATUS, Command
+from drivers.protocols.osdp.replies import (
+    FormattedCard,
+    KeypadKeys,
+    RawCard,
+    ReaderStatus,
+    Reply,
+)
 from drivers.readers import osdp_signs
 from drivers.readers.presentation import Presentations
 from gatewayd.domain.model import NS_PER_S, Credential, Stamp
@@ -27,12 +33,18 @@ from gatewayd.domain.ports import (
     DriverKind,
     KeyPressed,
     Malformed,
+    Offline,
+    Online,
     Presented,
     ReaderEvent,
+    TamperChanged,
 )
 from gatewayd.domain.signs import Sign, Tone
 
 log = logging.getLogger(__name__)
+
+# Of a reader that is attached to its device (OSDP 2.2, osdp_RSTATR).
+HEAD_NORMAL, HEAD_AWAY, HEAD_TAMPERED = 0, 1, 2
 
 
 class OsdpReaderOptions(OsdpPlace):
@@ -70,6 +82,9 @@ class OsdpReader:
         self._emit: Callable[[ReaderEvent], None] | None = None
         self._standing = Standing()
         self._presentations = Presentations(options.debounce_ms)
+        self._online: Online | None = None  # as its device is
+        self._opened_housing = False  # the device's own tamper switch
+        self._head = HEAD_NORMAL
         self._rests = Sign()
         self._sound_again_ns: int | None = None  # a moment's tone has stopped the resting one
         self._sounded = asyncio.Event()
@@ -103,16 +118,55 @@ class OsdpReader:
                     self._tell(KeyPressed(key.key, stamp))
             case FormattedCard(reader=self._options.reader):
                 self._tell(Malformed("a card as characters: set the reader to send raw bits"))
+            case ReaderStatus(states=states) if len(states) > self._options.reader:
+                self._heed_head(states[self._options.reader])
             case _:
                 pass  # the device's own state comes through `told`; the rest is the board's
 
     def told(self, event: DeviceEvent) -> None:
-        """What becomes of the device."""
+        """What becomes of the device, and of this reader with it."""
+        match event:
+            case Online():
+                self._online, self._head = event, HEAD_NORMAL
+                self._opened_housing = False
+            case Offline():
+                self._online = None
+                if self._head == HEAD_AWAY:  # it is known to be away
+                    return
+            case TamperChanged(active):
+                before, self._opened_housing = self._tampered, active
+                if before and self._tampered:
+                    return
+                event = TamperChanged(self._tampered)
+            case _:
+                pass
+        self._note(event)
+
+    @property
+    def _tampered(self) -> bool:
+        return self._opened_housing or self._head == HEAD_TAMPERED
+
+    def _heed_head(self, state: int) -> None:
+        """A reader that is wired to its device may be cut off while the device goes on answering:
+        nobody gets in there, and it looks like all is well."""
+        if self._online is None or state == self._head:
+            return
+        was_away, was_tampered = self._head == HEAD_AWAY, self._tampered
+        self._head = state
+        if was_away:
+            self._note(self._online)
+        elif state == HEAD_AWAY:
+            self._note(Offline("its device answers, and says that the reader is not connected"))
+        if self._tampered is not was_tampered:
+            self._note(TamperChanged(self._tampered))
+
+    def _note(self, event: DeviceEvent) -> None:
         self._standing.note(event)
         self._tell(event)
 
     def opened(self) -> None:
-        """It may know nothing of how it should rest."""
+        """It may know nothing of how it should rest; and how is the reader itself?"""
+        self._device.tell(READER_STATUS)
         for command in osdp_signs.resting(self._rests, None, self._options.reader):
             self._say(command)
 

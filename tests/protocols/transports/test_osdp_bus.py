@@ -240,6 +240,56 @@ async def test_tamper_and_power_are_told_when_they_change_and_only_then(tmp_path
         assert await card(watched) == bits
 
 
+async def test_a_reader_that_is_cut_off_from_its_device_is_away(tmp_path: Path) -> None:
+    reader = device()
+    async with panel_and_line(tmp_path, reader) as (panel, _):
+        watched = panel.reader()
+        board = panel.board(0)
+        panel.start()
+        there = of(Online, await online(watched))
+        await online(board)
+        reader.set_reader(0, 1)
+        away = await watched.ear.next()
+        assert isinstance(away, Offline)
+        assert "not connected" in away.reason
+        reader.set_reader(0, 0)
+        assert await watched.ear.next() == there[0]
+        bits = tap(reader)
+        assert await card(watched) == bits
+        reader.set_tamper(True)
+        told = await board.until(TamperChanged)
+        assert not of(Offline, told), "the device itself was there all the time"
+
+
+async def test_of_reader_and_device_either_may_be_tampered_with(tmp_path: Path) -> None:
+    reader = device()
+    async with panel_and_line(tmp_path, reader) as (panel, _):
+        watched = panel.reader()
+        panel.start()
+        await online(watched)
+        reader.set_reader(0, 2)
+        assert await watched.ear.next() == TamperChanged(active=True)
+        reader.set_tamper(True)
+        reader.set_reader(0, 0)  # one of them still is
+        reader.set_tamper(False)
+        assert await watched.ear.next() == TamperChanged(active=False)
+        assert watched.ear.waiting == 0
+
+
+async def test_a_reader_that_was_cut_off_before_the_box_came_is_told(tmp_path: Path) -> None:
+    reader = device()
+    reader.set_reader(0, 1)
+    async with panel_and_line(tmp_path, reader) as (panel, line):
+        watched = panel.reader()
+        panel.start()
+        told = await watched.until(Offline)
+        assert of(Online, told)
+        line.unplug()  # and that it is away now is no news
+        line.replug()
+        again = await watched.until(Online)
+        assert not of(Offline, again)
+
+
 def answering(reader: SimulatedOsdpDevice, code: int, data: bytes) -> None:
     """The next POLL gets this."""
     said = [Answer(code, data)]
