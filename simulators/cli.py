@@ -30,6 +30,7 @@ SIMULATORS = {
     "central": "simulators.central",
     "broker": "simulators.broker",
     "scenario": "simulators.scenario",
+    "page": "simulators.page",
     "demo": "simulators.demo",
 }
 

@@ -20,6 +20,8 @@ MAX_LINE = 64 * 1024  # an order is a few hundred bytes; a longer line ends the 
 MAX_CONNECTIONS = 32  # scenario, tests and a person at a terminal; more is a leak
 T_REPLY_S = 30.0  # the client's patience: longer than any presentation that a reader may hold
 
+ORDERS = {"do": "orders"}
+
 Reply = dict[str, Any]
 
 
@@ -88,6 +90,8 @@ async def obey(table: ControlTable, line: bytes) -> Reply:
     """The reply to one request line; a wrong request is a reply too, never an exception."""
     try:
         fields = json.loads(line)
+        if fields == ORDERS:  # of every device: what it can be told
+            return {"ok": True, "orders": {name: verb.keys for name, verb in table.items()}}
         verb = _find_verb(table, fields)
         return {"ok": True, **await verb.run(Request(fields))}
     except ControlError as error:
