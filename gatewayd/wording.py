@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
 
-from gatewayd.domain.model import Facts, Reason, Remedy, RuleTrace
+from gatewayd.domain.model import Facts, PersonId, Reason, Remedy, RuleTrace
 
 LANGUAGES = ("zh-CN", "en")
 _BLANK = re.compile(r"\{(\w+)\}")
@@ -29,6 +29,12 @@ def catalogue(language: str) -> Mapping[str, str]:
     folder = files("gatewayd") / "console" / "static" / "i18n"
     texts: dict[str, str] = json.loads((folder / f"{language}.json").read_text("utf-8"))
     return texts
+
+
+def people_in(facts: Facts) -> set[PersonId]:
+    """Whom the facts of a sentence name."""
+    said = (value for fact, value in facts if fact in {"person", "people"})
+    return {PersonId(id_) for value in said for id_ in value.split(", ")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Names:
                 return self.areas.get(value, value)
             case "person":
                 return self.people.get(value, value)
+            case "people":
+                return ", ".join(self.people.get(id_, id_) for id_ in value.split(", "))
             case "level" | "levels":
                 return ", ".join(self.levels.get(id_, id_) for id_ in value.split(", "))
             case "schedule" | "schedules":
@@ -112,7 +120,7 @@ class Wording:
         for name, value in list(values.items()):
             if name.endswith("_s"):
                 values[name] = values[name.removesuffix("_s")] = self._moment_of(value)
-        for name in values.keys() & {"levels", "schedules"}:
+        for name in values.keys() & {"levels", "people", "schedules"}:
             values[name] = values[name].replace(", ", self.text("mark.list"))
         for name, room in (("kind", "credential"), ("mode", "mode")):
             if name in values:

@@ -36,7 +36,7 @@ from gatewayd.domain.model import AlarmKind, Area, Person, PersonId, Reason, Rul
 from gatewayd.domain.ports import DoorStatus, JournalEntry, WhitelistReadError
 from gatewayd.settings.bind import zones
 from gatewayd.store.rows import PictureRow
-from gatewayd.wording import Names
+from gatewayd.wording import Names, people_in
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Views:
 
     def _people_in(self, facts: Iterable[tuple[str, str]]) -> dict[str, str]:
         """The names of the people whom the facts are about."""
-        ids = {PersonId(value) for fact, value in facts if fact == "person"}
+        ids = people_in(tuple(facts))
         return {person.id: person.name for person in self._listed(ids).values()}
 
     async def _outcomes(self, decisions: Sequence[JournalEntry]) -> dict[int, Outcome]:

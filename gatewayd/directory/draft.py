@@ -306,10 +306,18 @@ def _check_escorts(draft: Draft, people: Names) -> None:
     if "person" not in draft.given:
         return
     for id_, row in draft.rows["person"].items():
-        for other in listing.record_of(draft.listing["person"][id_]).get("escorts", ()):
-            if other not in people:
-                place = draft.given["person"].at(row)
-                draft.bad(place, f"there is no person {other!r}", "an escort's id that there is")
+        for other in _escorts(draft.listing, id_):
+            place, what = draft.given["person"].at(row), f"there is no person {other!r}"
+            if other not in people and other in _escorts(draft.base, id_):
+                draft.notices.append(f"{place}: {what} any more to escort {id_!r}")
+            elif other not in people:
+                draft.bad(place, what, "an escort's id that there is")
+
+
+def _escorts(whole: Listing, id_: str) -> list[str]:
+    """Whom the list names as this person's own escorts."""
+    line = whole["person"].get(id_)
+    return [] if line is None else listing.record_of(line).get("escorts", [])
 
 
 def _check_lines(draft: Draft) -> None:

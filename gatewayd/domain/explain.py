@@ -79,7 +79,9 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "close_other_door": ("other_door",),
     "drive_up": (),
     "bring_escort": ("seconds",),
-    "bring_own_escort": ("person", "seconds"),
+    "bring_own_escort": ("people", "seconds"),
+    "bring_escort_first": ("seconds",),
+    "bring_own_escort_first": ("people", "seconds"),
     "bring_second": ("seconds",),
 }
 _NOBODY = PersonId("")
@@ -460,14 +462,20 @@ def _drive_up(asked: _Asked, _deny: Deny) -> list[Mend]:
 
 
 def _bring_escort(asked: _Asked, _deny: Deny) -> list[Mend]:
-    seconds = f"{asked.request.door.escort_s:g}"
-    own = [other for other in _person(asked).escorts if other != _person(asked).id]
-    if own:
-        host = _with_situation(asked, companion=Companion(own[0], 0.0))
-        return [(_remedy("bring_own_escort", own[0], seconds), host)]
-    anyone = Companion(_someone_else(asked), 0.0, may_escort=True)
-    after = _with_person(_with_situation(asked, companion=anyone), escorts=(), needs_escort=True)
-    return [(_remedy("bring_escort", seconds), after)]
+    """At a door for two the escort is the first of them: that is one change for both rules. Of
+    their own escorts any will do; the list alone knows which of them are still there."""
+    door, person = asked.request.door, _person(asked)
+    own = tuple(other for other in person.escorts if other != person.id)
+    leader = Companion(own[0] if own else _someone_else(asked), 0.0, may_escort=True)
+    if not own:
+        asked = _with_person(asked, escorts=(), needs_escort=True)
+    people = (", ".join(own),) if own else ()
+    change = "bring_own_escort" if own else "bring_escort"
+    if door.two_person_s > 0:
+        both = _with_situation(asked, waiting=leader)
+        return [(_remedy(f"{change}_first", *people, f"{door.two_person_s:g}"), both)]
+    after = _with_situation(asked, companion=leader)
+    return [(_remedy(change, *people, f"{door.escort_s:g}"), after)]
 
 
 def _bring_second(asked: _Asked, _deny: Deny) -> list[Mend]:

@@ -220,7 +220,7 @@ def vehicle_present(case: Case) -> RuleTrace | None:
 
 ESCORTED = Sentence("escort", "escorted", ("person",))
 NO_ESCORT = Sentence("escort", "alone", ("seconds",), Reason.ESCORT_REQUIRED)
-NOT_THEIRS = Sentence("escort", "without_own", ("person", "seconds"), Reason.ESCORT_REQUIRED)
+NOT_THEIRS = Sentence("escort", "without_own", ("people", "seconds"), Reason.ESCORT_REQUIRED)
 ESCORT_LATE = Sentence("escort", "late", ("person", "seconds"), Reason.ESCORT_REQUIRED)
 
 
@@ -237,7 +237,7 @@ def escort(case: Case) -> RuleTrace | None:
     if leader is not None:
         return ESCORT_LATE.line(leader.person_id, within_s)
     if case.person.escorts:
-        return NOT_THEIRS.line(case.person.escorts[0], within_s)
+        return NOT_THEIRS.line(", ".join(case.person.escorts), within_s)
     return NO_ESCORT.line(within_s)
 
 

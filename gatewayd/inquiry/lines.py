@@ -9,6 +9,7 @@ from gatewayd.domain.events import AccessDenied, AccessGranted, CredentialRef
 from gatewayd.domain.model import Facts, PersonId, Reason, Remedy, RuleResult, RuleTrace
 from gatewayd.store.whitelist_revision import OpenRevision
 from gatewayd.wording import Wording
+from gatewayd.wording import people_in as people_named
 
 MARKS = {RuleResult.PASS: "+", RuleResult.WARN: "!", RuleResult.FAIL: "x"}
 Decided = AccessGranted | AccessDenied
@@ -16,7 +17,9 @@ Decided = AccessGranted | AccessDenied
 
 def people_in(event: Decided) -> set[PersonId]:
     """Whom the decision and its trace are about."""
-    found = {PersonId(v) for line in event.trace for fact, v in line.facts if fact == "person"}
+    found = {who for line in event.trace for who in people_named(line.facts)}
+    if isinstance(event, AccessDenied):
+        found |= {who for remedy in event.remedies for who in people_named(remedy.facts)}
     return found if event.person_id is None else found | {event.person_id}
 
 

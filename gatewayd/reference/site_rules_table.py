@@ -94,7 +94,7 @@ SITE: dict[str, Row] = {
     ),
     "Areas that are too full or too empty": Row(
         "After each passage the area's count is compared with its bounds: an alarm for as long as "
-        "it is out of them.",
+        "it is out of them. Who is denied or warned because of them: [occupancy](#14-occupancy).",
         tests_in("core/test_memory", "an_area_alarms_for_as_long_as_its_count_is_wrong")
         + tests_in("domain/test_area", "a_room_where_nobody_works_alone"),
         settings=("area.maximum", "area.minimum"),

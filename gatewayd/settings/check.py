@@ -148,17 +148,28 @@ def _areas(draft: Draft) -> Iterator[Problem]:
             yield from _nobody_first(draft, entry, least)
 
 
+_ENTERS = (("in", "inside"), ("out", "outside"))  # which of a door's areas each direction enters
+
+
 def _nobody_first(draft: Draft, area: Entry, least: float | None) -> Iterator[Problem]:
     """An empty area that lets in only who would be with enough others opens for two at once."""
     at = (*area.at, "shortfall")
     if least is None:
         yield draft.source.problem(at, "the area has no minimum", "set minimum, or remove it")
         return
-    leads_in = [d for d in draft.of("door") if area.id in (d.text("inside"), d.text("outside"))]
-    for_two = any((door.number("two_person_s") or 0) > 0 for door in leads_in)
+    doors_for_two = (d for d in draft.of("door") if (d.number("two_person_s") or 0) > 0)
+    leads_in = {
+        (door.id, way)
+        for door in doors_for_two
+        for way, key in _ENTERS
+        if door.text(key) == area.id
+    }
+    for_two = any((r.text("door"), r.text("direction")) in leads_in for r in draft.of("reader"))
     if least > 2 or not for_two:
         what = f"nobody could ever be the first in there: {least:g} must be, and no door lets them"
-        hint = "minimum = 2, and two_person_s for a door into it; or shortfall = 'warn'"
+        hint = (
+            "minimum = 2, and a reader into it at a door with two_person_s; or shortfall = 'warn'"
+        )
         yield draft.source.problem(at, what, hint)
 
 

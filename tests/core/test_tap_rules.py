@@ -486,7 +486,7 @@ async def test_a_visitor_of_someone_passes_after_them_and_after_no_other_escort(
         assert isinstance(denied, AccessDenied)
         assert denied.reason is Reason.ESCORT_REQUIRED
         assert [(remedy.change, dict(remedy.facts)) for remedy in denied.remedies] == [
-            ("bring_own_escort", {"person": WANG.id, "seconds": "30"})
+            ("bring_own_escort", {"people": WANG.id, "seconds": "30"})
         ]
         await here.tap()
         granted = await here.tap(LI_CARD)

@@ -117,6 +117,15 @@ def test_escorts_may_stand_further_down_and_must_be_somewhere(tmp_path: Path) ->
     ]
 
 
+def test_an_escort_who_has_moved_out_is_no_mistake_of_who_stays(tmp_path: Path) -> None:
+    base = draft(csv_file(tmp_path / "人员.csv", "编号,姓名,陪同人", "v-1,访客,p-1", "p-1,王芳,"))
+    people = csv_file(tmp_path / "people.csv", "id,name,escorts", "v-1,访客,p-1")
+    made = draft(people, base=base.listing)
+    assert told(made) == []
+    assert "people.csv, row 2: there is no person 'p-1' any more to escort 'v-1'" in made.notices
+    assert record(made.listing, "person", "v-1")["escorts"] == ["p-1"]
+
+
 def test_gb18030_with_semicolons_as_excel_in_china_saves(tmp_path: Path) -> None:
     path = csv_file(tmp_path / "住户.csv", "编号;姓名;房号", "p-1;王芳;0301", encoding="gb18030")
     made = draft(path)

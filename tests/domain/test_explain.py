@@ -296,8 +296,14 @@ def _carry_out(asked: Asked, remedy: Remedy) -> list[Asked]:  # noqa: C901  # a 
             return [_situation(asked, vehicle=True)]
         case "bring_escort":
             return [_situation(asked, companion=other(0.5, may_escort=True, who="p-99"))]
+        case "bring_escort_first":
+            return [_situation(asked, waiting=other(0.5, may_escort=True, who="p-99"))]
         case "bring_own_escort":
-            return [_situation(asked, companion=other(0.5, who=facts["person"]))]
+            each = (other(0.5, who=who) for who in facts["people"].split(", "))
+            return [_situation(asked, companion=host) for host in each]
+        case "bring_own_escort_first":
+            each = (other(0.5, who=who) for who in facts["people"].split(", "))
+            return [_situation(asked, waiting=host) for host in each]
         case "bring_second":
             return [_situation(asked, waiting=other(0.5, who="p-99"))]
     raise AssertionError(remedy.change)

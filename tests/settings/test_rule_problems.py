@@ -69,3 +69,12 @@ def test_a_key_that_others_can_read_is_told_once(site: SiteFile) -> None:
     site.replace("[site]", '[site]\npin_key_file = "pin.key"')
     [problem] = site.problems()
     assert "can be read by others" in problem
+
+
+def test_the_way_into_an_area_for_two_is_a_reader_that_leads_in(site: SiteFile) -> None:
+    site.append(AREA + 'minimum = 2\nshortfall = "deny"\n')
+    site.replace("relay = 1", 'relay = 1\ninside = "yard"\ntwo_person_s = 10')
+    assert site.problems() == []
+    site.replace("inside", "outside")  # its reader leads out of there
+    [problem] = site.problems()
+    assert "yard.shortfall: nobody could ever be the first in there" in problem
