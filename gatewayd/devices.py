@@ -110,6 +110,9 @@ class DeviceDesk:
             return
         self._unreported[device_id] = 0
         self._reported_ns[device_id] = now_ns
+        log.warning(
+            "%s sends what can't be read: %s (%d since last told)", device_id, reason, count
+        )
         self._recorder.record(InputMalformed(device_id, reason, count))
 
     def _alarm_of(self, device_id: DeviceId) -> AlarmKind:

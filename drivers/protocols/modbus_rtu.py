@@ -8,6 +8,7 @@ other questions are passed over. Addresses are the wire's, from 0.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 READ_COILS = 0x01
@@ -117,6 +118,9 @@ class AnswerDecoder:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._held = bytearray()
+        # Where an answer may begin, overlapping ones too: a line full of noise costs no more.
+        begins = b"|".join(map(re.escape, (request.answer_begins, _refusal(request))))
+        self._begins = re.compile(b"(?=%b)" % begins, re.DOTALL)
 
     @property
     def unanswering(self) -> int:
@@ -126,7 +130,8 @@ class AnswerDecoder:
     def feed(self, data: bytes) -> Answer | None:
         """The answer, once it is whole; what follows it in `data` is dropped."""
         self._held += data
-        for start in range(len(self._held)):
+        for begin in self._begins.finditer(bytes(self._held)):
+            start = begin.start()
             answer = _answer_at(self._request, bytes(self._held[start : start + MAX_HELD]))
             if answer is not None:
                 self._held.clear()
@@ -151,8 +156,7 @@ def _check(device_id: int, address: int, count: int) -> None:
 
 def _answer_at(request: Request, held: bytes) -> Answer | None:
     """The answer that begins these bytes, or None."""
-    refusal = bytes([request.frame[0], request.frame[1] | ERROR_FLAG])
-    if held.startswith(refusal) and _is_whole(held[:_REFUSED_LENGTH], _REFUSED_LENGTH):
+    if held.startswith(_refusal(request)) and _is_whole(held[:_REFUSED_LENGTH], _REFUSED_LENGTH):
         return Refused(held[2])
     if not held.startswith(request.answer_begins):
         return None
@@ -162,6 +166,11 @@ def _answer_at(request: Request, held: bytes) -> Answer | None:
         return Written()
     packed = int.from_bytes(held[3 : request.answer_length - 2], "little")
     return Bits(tuple(bool(packed >> index & 1) for index in range(request.bit_count)))
+
+
+def _refusal(request: Request) -> bytes:
+    """How a refused request's answer begins."""
+    return bytes([request.frame[0], request.frame[1] | ERROR_FLAG])
 
 
 def _is_whole(frame: bytes, length: int) -> bool:
