@@ -14,7 +14,7 @@ from pathlib import Path
 from gatewayd.domain.fallback import fallback_card, may_fall_back
 from gatewayd.domain.model import NS_PER_S, CredentialKind, DeviceId, DoorId, FallbackCard
 from gatewayd.domain.ports import Clock, ListKeeper, Whitelist, WhitelistReadError
-from gatewayd.settings.bind import access_points, areas, domain_doors
+from gatewayd.settings.bind import access_points, areas, domain_doors, interlocks
 from gatewayd.settings.model import Settings
 from gatewayd.store.whitelist import pointed_to
 from gatewayd.store.whitelist_revision import credential_of, open_revision
@@ -30,11 +30,12 @@ Terminals = Mapping[DoorId, int]
 def terminals_of(settings: Settings, device_id: str) -> dict[DoorId, int]:
     """The doors on this board that may fall back, with their relays."""
     doors, points, places = domain_doors(settings), access_points(settings), areas(settings)
+    interlocked = {door for each in interlocks(settings) for door in each.door_ids}
     return {
         DoorId(door.id): door.relay
         for door in settings.door
         if door.controller == device_id
-        and may_fall_back(doors[DoorId(door.id)], points.values(), places)
+        and may_fall_back(doors[DoorId(door.id)], points.values(), places, interlocked)
     }
 
 

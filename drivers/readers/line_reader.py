@@ -45,7 +45,8 @@ DebounceMs = Annotated[
     Field(
         ge=0,
         le=60_000,
-        description="The same card again this soon after it was last seen is the same tap.",
+        description="The same card again this soon after it was last seen is the same tap; a "
+        "plate: this soon after it was last presented.",
     ),
 ]
 

@@ -17,7 +17,9 @@ from gatewayd.domain.model import (
     CredentialStatus,
     Door,
     DoorId,
+    Excess,
     FallbackCard,
+    PersonId,
     Snapshot,
     Verification,
 )
@@ -55,7 +57,9 @@ def test_a_credential_that_needs_the_box_is_left_out(changes: dict[str, object])
     assert fallback_card(snapshot(credential_record=record(**changes)), TERMINALS) is None
 
 
-@pytest.mark.parametrize("changes", [{"watch": "banned"}, {"needs_escort": True}])
+@pytest.mark.parametrize(
+    "changes", [{"watch": "banned"}, {"needs_escort": True}, {"escorts": (PersonId("p-host"),)}]
+)
 def test_a_person_who_needs_the_box_is_left_out(changes: dict[str, object]) -> None:
     person = replace(WANG, **changes)  # type: ignore[arg-type]  # test sugar
     assert fallback_card(replace(snapshot(), person=person), TERMINALS) is None
@@ -78,7 +82,11 @@ def test_an_unknown_card_and_one_for_other_doors_are_left_out() -> None:
         (GATE, Verification.CARD, Area(LAB, "Lab", AntiPassback.SOFT), True),
         (GATE, Verification.CARD, Area(LAB, "Lab", AntiPassback.HARD), False),
         (GATE, Verification.CARD, Area(LAB, "Lab", maximum=9), False),
+        (GATE, Verification.CARD, Area(LAB, "Lab", AntiPassback.TIMED, forgive_s=60), False),
+        (GATE, Verification.CARD, Area(LAB, "Lab", maximum=9, excess=Excess.WARN), False),
         (GATE, Verification.CARD, Area(LAB, "Lab", minimum=2), False),
+        (GATE, Verification.CARD, Area(LAB, "Lab", minimum=2, shortfall=Excess.DENY), False),
+        (replace(GATE, two_person_s=10), Verification.CARD, None, False),
     ],
 )
 def test_a_door_falls_back_where_a_card_alone_is_all_that_is_asked(
@@ -88,6 +96,11 @@ def test_a_door_falls_back_where_a_card_alone_is_all_that_is_asked(
     areas = {} if area is None else {area.id: area}
     for place in ("inside", "outside"):
         placed = replace(door, **{place: None if area is None else area.id})  # type: ignore[arg-type]  # test sugar
-        assert may_fall_back(placed, [point], areas) is may
+        assert may_fall_back(placed, [point], areas, set()) is may
     elsewhere = replace(point, door_id=DoorId("b6"), verification=Verification.PIN)
-    assert may_fall_back(GATE, [elsewhere], {})
+    assert may_fall_back(GATE, [elsewhere], {}, set())
+
+
+def test_a_door_of_an_interlock_waits_for_the_box() -> None:
+    assert not may_fall_back(GATE, [GATE_IN], {}, {DoorId("b6"), GATE.id})
+    assert may_fall_back(GATE, [GATE_IN], {}, {DoorId("b6"), DoorId("b7")})

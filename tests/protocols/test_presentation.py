@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers.readers.presentation import Presentations
-from gatewayd.domain.model import NS_PER_MS, card
+from gatewayd.domain.model import NS_PER_MS, Credential, CredentialKind, card
 
 TAG, OTHER = card(1, 40), card(2, 40)
 
@@ -33,3 +33,32 @@ def test_the_first_sighting_counts_even_just_after_boot() -> None:
 
 def test_without_a_debounce_every_sighting_is_a_presentation() -> None:
     assert sightings(0, (1, 0), (1, 0), (1, 50)) == [True, True, True]
+
+
+def test_a_held_pass_is_one_presentation_as_a_tag_is() -> None:
+    presentations, held = Presentations(1_000), Credential(CredentialKind.QR, "VISIT-1")
+    found = [presentations.is_new(held, at_ms * NS_PER_MS) for at_ms in range(0, 10_000, 500)]
+    assert found == [True] + [False] * 19
+
+
+def test_a_plate_that_is_read_all_the_time_is_presented_again_every_debounce() -> None:
+    presentations, plate = Presentations(5_000), Credential(CredentialKind.PLATE, "京A12345")
+    seen = range(0, 20_000, 200)
+    found = [at_ms for at_ms in seen if presentations.is_new(plate, at_ms * NS_PER_MS)]
+    assert found == [0, 5_000, 10_000, 15_000]
+
+
+def test_another_plate_in_between_is_another_vehicle() -> None:
+    presentations = Presentations(5_000)
+    one, other = (Credential(CredentialKind.PLATE, text) for text in ("京A12345", "京A54321"))
+    seen = [
+        (one, 0),
+        (one, 200),
+        (other, 400),
+        (other, 600),
+        (one, 800),
+        (one, 5_799),
+        (one, 5_800),
+    ]
+    found = [presentations.is_new(plate, at_ms * NS_PER_MS) for plate, at_ms in seen]
+    assert found == [True, False, True, False, True, False, True]

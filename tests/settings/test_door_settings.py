@@ -6,6 +6,7 @@ import pytest
 
 from gatewayd.domain.interlock import Interlock, InterlockRule
 from gatewayd.domain.model import DoorId, ScheduleId
+from gatewayd.fallback import terminals_of
 from gatewayd.settings.bind import domain_doors, interlocks, zones
 from tests.settings.conftest import SiteFile
 
@@ -55,6 +56,16 @@ def test_an_interlock_names_its_doors_and_its_rule(site: SiteFile) -> None:
     assert site.problems() == []
     trap = Interlock("trap", (DoorId("main-gate"), DoorId("inner")), InterlockRule.ONE_OPEN)
     assert interlocks(site.load().settings) == (trap,)
+
+
+def test_a_board_opens_no_door_for_two_and_none_of_an_interlock_by_itself(site: SiteFile) -> None:
+    site.append(INNER)
+    gate, inner = DoorId("main-gate"), DoorId("inner")
+    assert terminals_of(site.load().settings, "board") == {gate: 1, inner: 2}
+    site.replace("relay = 2", "relay = 2\ntwo_person_s = 20")
+    assert terminals_of(site.load().settings, "board") == {gate: 1}
+    site.append(TRAP)
+    assert terminals_of(site.load().settings, "board") == {}
 
 
 @pytest.mark.parametrize(
