@@ -288,6 +288,7 @@ class UhppoteBoard:
         await self._events.begin()
         await self.ask(uhppote.status(self.serial))
         self.online, self._told_offline = True, False
+        self.own_list.look_again()
         self._tell_all(Online(self.name))
         if self.status is not None:
             self._heard(self.status, self.clock.now())
@@ -298,6 +299,7 @@ class UhppoteBoard:
 
     def control_lapsed(self) -> None:
         """The board began anew, and decides by itself until it is told again."""
+        self.own_list.look_again()
         self._control_due_ns = self._look_due_ns = 0
 
     async def _keep_up(self) -> None:

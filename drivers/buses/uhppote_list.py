@@ -89,6 +89,11 @@ class BoardList:
         if self._changed is not None:
             self._changed.set()
 
+    def look_again(self) -> None:
+        """The board has been away, or began anew: it may be another, or have forgotten all."""
+        if self._changed is not None:
+            self._changed.set()
+
     async def run(self) -> None:
         """For ever, whenever the board is there."""
         self._changed = asyncio.Event()

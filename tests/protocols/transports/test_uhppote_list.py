@@ -16,7 +16,7 @@ from drivers.protocols.uhppote import Card
 from drivers.protocols.uhppote_cards import credential_of
 from gatewayd.clock import SystemClock
 from gatewayd.domain.model import Credential, FallbackCard, card
-from gatewayd.domain.ports import DeviceError, ListDifference
+from gatewayd.domain.ports import DeviceError, ListDifference, Offline
 from simulators.uhppote_board import SimulatedUhppoteBoard
 from simulators.uhppote_state import SimulatedCard
 from tests.protocols.transports.test_uhppote import driving, free_port, until
@@ -69,6 +69,18 @@ async def test_a_board_that_was_away_gets_its_list_once_it_is_back() -> None:
             await rig.told.next()
             simulated.plugged = True
             await until(lambda: 10_000_001 in on(simulated))
+
+
+async def test_a_board_that_comes_back_empty_is_told_everything_again() -> None:
+    async with SimulatedUhppoteBoard() as simulated, driving(simulated, timeout_ms=30) as rig:
+        await rig.online()
+        rig.doors.keep_list([fallback(10_000_001, 1)])
+        await until(lambda: 10_000_001 in on(simulated))
+        simulated.plugged = False
+        await rig.told.until(lambda event: isinstance(event, Offline))
+        simulated.state.cards.clear()  # another board was put in its place
+        simulated.plugged = True
+        await until(lambda: 10_000_001 in on(simulated))
 
 
 async def test_a_list_that_is_right_is_not_written_again() -> None:
