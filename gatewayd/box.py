@@ -132,6 +132,7 @@ async def open_box(loaded: LoadedSettings, stack: AsyncExitStack) -> Box:
     built = _build_devices(loaded, clock)
     kinds = [(DeviceId(device), driver.kind.value) for device, driver in loaded.drivers.items()]
     devices = DeviceDesk(kinds, clock, recorder, alarms)
+    devices.end_of_removed()
     orders = await journal.mode_orders()
     memory = await _open_memory(settings, site, journal, recorder, alarms)
     doors = _build_doors(loaded, site, built, clock, recorder, alarms, orders, memory)

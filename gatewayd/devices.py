@@ -41,6 +41,18 @@ class DeviceState:
     malformed: int = 0
 
 
+# Alarms that are about a device, and that only the device itself ends.
+OF_DEVICES = frozenset(
+    {
+        AlarmKind.DEVICE_OFFLINE,
+        AlarmKind.CAMERA_OFFLINE,
+        AlarmKind.SECURE_CHANNEL,
+        AlarmKind.POWER_FAILED,
+        AlarmKind.TAMPER,
+    }
+)
+
+
 class DeviceDesk:
     """One for the box; its methods are called on the event loop and return at once."""
 
@@ -58,6 +70,14 @@ class DeviceDesk:
         self._alarms = alarms
         self._unreported: dict[DeviceId, int] = {}
         self._reported_ns: dict[DeviceId, int] = {}
+
+    def end_of_removed(self) -> None:
+        """Once the alarms from before a start are known: whatever a device was that the settings no
+        longer have, nobody is left to say that it is over."""
+        for alarm in self._alarms.open_alarms():
+            gone = alarm.kind in OF_DEVICES and alarm.about not in self._states
+            if alarm.active and gone:
+                self._alarms.signal(alarm.kind, alarm.about, active=False)
 
     def states(self) -> list[DeviceState]:
         return list(self._states.values())

@@ -288,6 +288,23 @@ async def test_a_devices_change_is_one_line_in_the_log(caplog: pytest.LogCapture
     ]
 
 
+async def test_alarms_of_a_device_that_the_settings_no_longer_have_end_with_the_start() -> None:
+    post = Post()
+    before = DeviceDesk(
+        [(READER, "reader"), (CAMERA, "camera")], post.clock, post.recorder, post.alarms
+    )
+    async with running(*post.tasks()):
+        before.offline(READER, "unplugged")
+        before.offline(CAMERA, "stalled")
+        await post.journal.until(AlarmRaised, 2)
+        now = DeviceDesk([(READER, "reader")], post.clock, post.recorder, post.alarms)
+        now.end_of_removed()
+        await post.journal.until(AlarmCleared)
+        await post.recorder.flushed()
+    still = [alarm.about for alarm in post.alarms.open_alarms() if alarm.active]
+    assert still == [READER], "it is still away, and in the settings"
+
+
 async def test_nonsense_on_a_line_is_counted_into_one_event_a_minute() -> None:
     post = Post()
     desk = DeviceDesk([(READER, "reader")], post.clock, post.recorder, post.alarms)
