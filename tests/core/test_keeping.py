@@ -297,6 +297,8 @@ async def test_alarms_of_a_device_that_the_settings_no_longer_have_end_with_the_
         before.offline(READER, "unplugged")
         before.offline(CAMERA, "stalled")
         await post.journal.until(AlarmRaised, 2)
+        while len(post.alarms.open_alarms()) < 2:
+            await asyncio.sleep(0)
         now = DeviceDesk([(READER, "reader")], post.clock, post.recorder, post.alarms)
         now.end_of_removed()
         await post.journal.until(AlarmCleared)
