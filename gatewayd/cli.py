@@ -246,6 +246,16 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
         metavar="AREA",
         help="where they are: an area, 'outside' or 'unknown'; default: as the journal has it now",
     )
+    parser.add_argument(
+        "--after",
+        metavar="PERSON",
+        help="whoever tapped here just before, by id or name: an escort, or the first of two",
+    )
+    parser.add_argument(
+        "--vehicle",
+        choices=("yes", "no"),
+        help="whether a vehicle stands at the lane; default: as at a lane that can't tell",
+    )
 
 
 def _add(

@@ -38,6 +38,8 @@ def answer_what_if(arguments: Namespace, place: Place, now_ms: int) -> Told:
         at_ms,
         what_if.PINS[arguments.pin],
         arguments.inside,
+        arguments.after,
+        what_if.VEHICLE.get(arguments.vehicle),
     )
     answer = what_if.what_if(place, question, arguments.lang, now_ms // 1000)
     text = _json(what_if.as_json(answer)) if arguments.json else what_if.as_text(answer)

@@ -78,6 +78,7 @@ class Past:
         self._orders: dict[DoorId, Orders] = {}
         self._openings: Counter[str] = Counter()
         self._awaited: dict[int, str] = {}  # digests of grants, by seq, until their outcome
+        self._coming: dict[int, tuple[AccessPoint, Person, Stamp]] = {}  # who was granted, likewise
         self.settings_sha256 = ""  # of the last start
 
     # ---------------------------------------------------------------------------- the journal
@@ -91,6 +92,7 @@ class Past:
                 self._places = area.forgiven(self._places, person, where, stamp)
             case AccessOutcome():
                 self._count(event)
+                self._came(event)
             case DoorModeChanged(door_id=door, mode=mode):
                 self._modes[door] = mode
             case SystemStarted():
@@ -107,9 +109,15 @@ class Past:
         for used in filter(None, (digest, event.companion_used)):
             self._openings[used] += event.outcome is Outcome.UNLOCKED
 
+    def _came(self, event: AccessOutcome) -> None:
+        """Only whoever the door opened for was let in, and may lead others."""
+        coming = self._coming.pop(event.decision_seq, None)
+        if coming is not None and event.outcome is Outcome.UNLOCKED:
+            self.admitted(*coming)
+
     def _start(self, event: SystemStarted, stamp: Stamp) -> None:
         """A restart forgets who waits at which door, and looks anew which orders stand."""
-        self._company, self._awaited = Company(), {}
+        self._company, self._awaited, self._coming = Company(), {}, {}
         self.settings_sha256 = event.settings_sha256
         for door, orders in self._orders.items():
             governs = effective(
@@ -118,9 +126,19 @@ class Past:
             self._modes[door] = governs.mode
 
     def decided(self, seq: int, event: Decided) -> None:
-        """After a decision as it was journaled: its outcome will come."""
-        if isinstance(event, AccessGranted):
+        """After a decision as it was journaled: its outcome will come, but for a grant that was
+        recorded late, which opened."""
+        if not isinstance(event, AccessGranted):
+            return
+        if not event.recorded_late:
             self._awaited[seq] = event.credential.digest
+            return
+        for used in filter(None, (event.used, event.companion_used)):
+            self._openings[used] += 1
+
+    def granted(self, seq: int, point: AccessPoint, person: Person, stamp: Stamp) -> None:
+        """After a grant whose outcome will come: let in once the door opened, as of the tap."""
+        self._coming[seq] = (point, person, stamp)
 
     def admitted(self, point: AccessPoint, person: Person, stamp: Stamp) -> None:
         way = (point.door_id, point.direction)

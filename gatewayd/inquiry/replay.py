@@ -17,7 +17,13 @@ from itertools import chain, repeat
 
 from gatewayd.domain import policy
 from gatewayd.domain.company import Pass
-from gatewayd.domain.events import AccessDenied, AccessGranted, PersonPassed, WhereaboutsForgiven
+from gatewayd.domain.events import (
+    AccessDenied,
+    AccessGranted,
+    AccessOutcome,
+    PersonPassed,
+    WhereaboutsForgiven,
+)
 from gatewayd.domain.model import (
     AccessPoint,
     AccessRequest,
@@ -41,7 +47,7 @@ from gatewayd.store.whitelist_revision import OpenRevision, credential_of
 
 MAX_LISTED = 50  # of each kind of change; the rest is counted
 WARM_UP = 5_000  # rows before the range whose taps tell who waits at a door: ten minutes and more
-AHEAD = 256  # rows looked ahead for a passage that was journaled after the tap that knew of it
+AHEAD = 256  # rows looked ahead for what was journaled after the tap that knew of it
 TELL_EVERY = 2_000
 _SNAPSHOTS = 50_000  # credentials whose records are kept: those who tap often
 # What denied for a reason of the box, not of the list: it is kept as it was.
@@ -145,20 +151,21 @@ class Replay:
         warm = max(1, first - WARM_UP)
         for entry in journal.events(KINDS, 1, warm - 1):
             self._past.follow(entry.event, entry.stamp)
-        entries = journal.events((*KINDS, *DECISIONS), warm, last)
+        entries = journal.events((*KINDS, *DECISIONS), warm, last + AHEAD)
         for number, entry in enumerate(_in_effect(entries)):
             if number % TELL_EVERY == 0:
-                tell(entry.seq)
+                tell(min(entry.seq, last))
             event = entry.event
             if not isinstance(event, (AccessGranted, AccessDenied)):
                 self._past.follow(event, entry.stamp)
                 continue
+            if entry.seq > last:
+                return
             if entry.seq >= first:
                 yield self._again(entry.seq, entry.stamp, event)
             elif (point := self._place.access_points.get(event.access_point_id)) is not None:
                 snapshot = self._snapshot_of(event.credential.digest)
-                granted = isinstance(event, AccessGranted)
-                self._remember(point, snapshot, entry.stamp, event, granted, _reason(event))
+                self._remember(entry.seq, entry.stamp, event, point, snapshot, _reason(event))
             self._past.decided(entry.seq, event)
 
     def _again(self, seq: int, stamp: Stamp, event: Decided) -> Replayed | None:
@@ -166,7 +173,7 @@ class Replay:
         if point is None:
             return None
         snapshot = self._snapshot_of(event.credential.digest)
-        after = self._decide(event, stamp, point, snapshot)
+        after = self._decide(seq, stamp, event, point, snapshot)
         change = _compared(event, after)
         known = (
             self._own_list
@@ -187,7 +194,7 @@ class Replay:
         )
 
     def _decide(
-        self, event: Decided, stamp: Stamp, point: AccessPoint, snapshot: Snapshot
+        self, seq: int, stamp: Stamp, event: Decided, point: AccessPoint, snapshot: Snapshot
     ) -> Decision:
         if _reason(event) is Reason.WHITELIST_UNAVAILABLE:
             return Deny(Reason.WHITELIST_UNAVAILABLE, None, event.trace)
@@ -203,28 +210,32 @@ class Replay:
         request = AccessRequest(credential, point, door, mode, situation)
         decision = policy.decide(request, snapshot, Moment(stamp, self._place.zone))
         kept = _kept(event, decision)
-        granted = isinstance(decision, Grant) and _reason(event) is not Reason.TAP_TOO_OLD
-        self._remember(point, snapshot, stamp, event, granted, decision.reason)
+        self._remember(seq, stamp, event, point, snapshot, kept.reason)
         return kept
 
     def _remember(
         self,
-        point: AccessPoint,
-        snapshot: Snapshot,
+        seq: int,
         stamp: Stamp,
         event: Decided,
-        granted: bool,
+        point: AccessPoint,
+        snapshot: Snapshot,
         reason: Reason,
     ) -> None:
-        """As the tap's path does after a decision."""
-        if snapshot.person is None:
+        """As the tap's path does after a decision. A grant that was one then lets in once its
+        outcome says that the door opened; nobody can tell that of a new one, which is taken to."""
+        person = snapshot.person
+        if person is None:
             return
-        if granted:
-            self._past.admitted(point, snapshot.person, stamp)
+        if reason is Reason.GRANTED:
+            if isinstance(event, AccessGranted) and not event.recorded_late:
+                self._past.granted(seq, point, person, stamp)
+            else:
+                self._past.admitted(point, person, stamp)
         elif reason is Reason.SECOND_PERSON_REQUIRED:
             uses = None if snapshot.record is None else snapshot.record.uses
             shown = None if uses is None else Pass(event.credential.digest, uses)
-            self._past.waits(point, snapshot.person, stamp, shown)
+            self._past.waits(point, person, stamp, shown)
 
     def _look_up(self, digest: str) -> Snapshot:
         credential = self._credentials.get(digest)
@@ -234,26 +245,51 @@ class Replay:
 
 
 def _in_effect(entries: Iterable[JournalEntry]) -> Iterator[JournalEntry]:
-    """The entries in the order in which the box knew of them: a passage is journaled in the
-    background, so that a tap which came after it may stand before it."""
+    """The entries in the order in which the box knew of them: passages and outcomes are journaled
+    in the background, so that a tap which came after them may stand before them."""
     ahead: deque[JournalEntry] = deque()
     moves: deque[JournalEntry] = deque()  # those of `ahead` that are passages, in their order
     for late in chain(entries, repeat(None, AHEAD)):
         if late is not None:
-            (moves if isinstance(late.event, _MOVES) else ahead).append(late)
+            if isinstance(late.event, _MOVES):
+                moves.append(late)
+            elif isinstance(late.event, AccessOutcome):
+                ahead.insert(_place_of(late, late.event, ahead), late)
+            else:
+                ahead.append(late)
         if len(ahead) > AHEAD or (late is None and ahead):
             entry = ahead.popleft()
+            if isinstance(entry.event, AccessOutcome):  # out of its turn: passages don't wait on it
+                yield entry
+                continue
             while moves and (moves[0].seq < entry.seq or _came_before(moves[0].stamp, entry.stamp)):
                 yield moves.popleft()
             yield entry
     yield from moves
 
 
+def _place_of(late: JournalEntry, outcome: AccessOutcome, ahead: deque[JournalEntry]) -> int:
+    """Where the outcome took effect: after its grant, and before what was decided next at that
+    reader, which takes no tap before the last has come to its outcome."""
+    place = len(ahead)
+    for index_ in range(len(ahead) - 1, -1, -1):
+        entry = ahead[index_]
+        if entry.seq <= outcome.decision_seq:
+            break
+        event = entry.event
+        if isinstance(event, (AccessGranted, AccessDenied)) and (
+            event.access_point_id == outcome.access_point_id
+            or _came_before(late.stamp, entry.stamp)
+        ):
+            place = index_
+    return place
+
+
 _MOVES = (PersonPassed, WhereaboutsForgiven)
 
 
-def _came_before(passage: Stamp, tap: Stamp) -> bool:
-    return passage.boot_id == tap.boot_id and passage.monotonic_ns < tap.monotonic_ns
+def _came_before(fact: Stamp, tap: Stamp) -> bool:
+    return fact.boot_id == tap.boot_id and fact.monotonic_ns < tap.monotonic_ns
 
 
 def _reason(event: Decided) -> Reason:

@@ -19,6 +19,7 @@ from gatewayd.domain.model import (
     AccessRequest,
     Area,
     AreaId,
+    Companion,
     Credential,
     CredentialKind,
     Decision,
@@ -55,13 +56,15 @@ from gatewayd.wording import Wording
 
 OUTSIDE, UNKNOWN = "outside", "unknown"
 PINS = {"right": PinCheck.RIGHT, "wrong": PinCheck.WRONG, "none": PinCheck.NOT_TYPED}
+VEHICLE = {"yes": True, "no": False}
 _KEY = re.compile(rf"({'|'.join(CredentialKind)}):\d{{1,3}}:.+")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """`who` is a person's id or name, or a credential as kind:bits:value. `inside` is an area's id,
-    OUTSIDE or UNKNOWN; None: where the journal has them now."""
+    OUTSIDE or UNKNOWN; None: where the journal has them now. `after` is the id or name of whoever
+    tapped there just before; `vehicle` None: the lane can't tell whether one is there."""
 
     who: str
     door: str | None
@@ -69,6 +72,8 @@ class Question:
     wall_ms: int
     pin: PinCheck = PinCheck.NOT_TYPED
     inside: str | None = None
+    after: str | None = None
+    vehicle: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ class Answer:
     wall_ms: int
     cases: tuple[Case, ...]
     words: Wording
+    after: Person | None = None
+    vehicle: bool | None = None
 
     @property
     def granted(self) -> bool:
@@ -97,6 +104,9 @@ def what_if(place: Place, question: Question, language: str, now_s: int) -> Answ
     """The decision on each of the person's credentials. Raises InquiryError for a question that
     can't be answered."""
     points = _points(place, question)
+    if question.vehicle is not None and not any(point.vehicle for point in points):
+        asked = ", ".join(point.id for point in points)
+        raise InquiryError(f"--vehicle: no vehicle lane (vehicle = true in [[reader]]): {asked}")
     if question.inside not in {None, OUTSIDE, UNKNOWN, *place.areas}:
         known = ", ".join(place.areas) or "there are none"
         raise InquiryError(
@@ -108,13 +118,17 @@ def what_if(place: Place, question: Question, language: str, now_s: int) -> Answ
             journal = None
             if place.journal_file.exists():
                 journal = stack.enter_context(open_journal(place.journal_file))
-            asking = _Asking(place, question, listed, journal)
+            before = question.after
+            after = None if before is None else _person(listed, "--after", before)
+            asking = _Asking(place, question, listed, journal, after)
             credentials = _credentials(listed, question.who)
             cases = tuple(asking.case(c, point) for c in credentials for point in points)
-            names = place.names(listed, names_of(listed, _people(cases)))
+            people = _people(cases) | ({after.id} if after is not None else set())
+            names = place.names(listed, names_of(listed, people))
     except (JournalError, WhitelistReadError) as error:
         raise InquiryError(str(error)) from error
-    return Answer(question.wall_ms, cases, Wording(language, place.zone, now_s, names))
+    words = Wording(language, place.zone, now_s, names)
+    return Answer(question.wall_ms, cases, words, after, question.vehicle)
 
 
 def _points(place: Place, question: Question) -> list[AccessPoint]:
@@ -135,27 +149,30 @@ def _points(place: Place, question: Question) -> list[AccessPoint]:
 
 def _credentials(listed: OpenRevision, who: str) -> list[Credential]:
     """Those that `who` means: of a person by id, as a credential itself, or of a person by name."""
-    person = listed.person(PersonId(who))
-    if person is None and _KEY.fullmatch(who):
+    if listed.person(PersonId(who)) is None and _KEY.fullmatch(who):
         return [credential_of(who)]
-    if person is None:
-        person = _by_name(listed, who)
+    hint = " (a credential is written kind:bits:value, e.g. card:26:0000011)"
+    person = _person(listed, "--who", who, hint)
     found = listed.credentials_of(person.id)
     if not found:
         raise InquiryError(f"{person.id} has no credential in the list")
     return found
 
 
-def _by_name(listed: OpenRevision, name: str) -> Person:
-    people = listed.people_named(name)
+def _person(listed: OpenRevision, option: str, who: str, hint: str = "") -> Person:
+    """By id, or by name where only one has it."""
+    person = listed.person(PersonId(who))
+    if person is not None:
+        return person
+    people = listed.people_named(who)
     if not people:
         raise InquiryError(
-            f"--who: the list of revision {listed.revision} has no person with this id or name "
-            "(a credential is written kind:bits:value, e.g. card:26:0000011)"
+            f"{option}: the list of revision {listed.revision} has no person with this id or "
+            f"name{hint}"
         )
     if len(people) > 1:
         ids = ", ".join(f"{person.id} ({person.place})" for person in people)
-        raise InquiryError(f"--who: {len(people)} people have this name, name one by id: {ids}")
+        raise InquiryError(f"{option}: {len(people)} people have this name, name one by id: {ids}")
     return people[0]
 
 
@@ -169,6 +186,7 @@ class _Asking:
     question: Question
     listed: OpenRevision
     journal: JournalFile | None
+    after: Person | None
 
     def case(self, credential: Credential, point: AccessPoint) -> Case:
         door = self.place.doors[point.door_id]
@@ -204,7 +222,23 @@ class _Asking:
             leaving=self._area(left),
             whereabouts=None if person is None else self._whereabouts(person.id),
             inside=inside,
+            vehicle=self.question.vehicle,
+            companion=self._companion(person),
+            waiting=self._before(),
         )
+
+    def _before(self) -> Companion | None:
+        """Whoever tapped just before; at a door for two they wait as the first of them."""
+        after = self.after
+        return None if after is None else Companion(after.id, 0.0, after.may_escort)
+
+    def _companion(self, person: Person | None) -> Companion | None:
+        """The same where they escort whoever asks: other people are no news to the rules."""
+        before = self._before()
+        if before is None or person is None or not person.escorted:
+            return None
+        leads = person.may_follow(before.person_id, may_escort=before.may_escort)
+        return before if leads else None
 
     def _area(self, area_id: AreaId | None) -> Area | None:
         return None if area_id is None else self.place.areas[area_id]
@@ -245,10 +279,23 @@ def _case_lines(case: Case, answer: Answer) -> list[str]:
     return [
         words.in_a_row(words.second(answer.wall_ms), door, f"{point.name}{words.aside(direction)}"),
         words.in_a_row(f"{kind} {case.credential.masked}", _who(case, words)),
+        *_supposed_lines(answer),
         *verdict_lines(decision.reason, point.door_id, detail, decision.trace, words),
         *trace_lines(decision.trace, words),
         *remedy_lines(decision.remedies if isinstance(decision, Deny) else (), words),
     ]
+
+
+def _supposed_lines(answer: Answer) -> list[str]:
+    """What the question took for given of others."""
+    words, lines = answer.words, []
+    if answer.after is not None:
+        who = who_text(answer.after.id, answer.after.place, words)
+        lines.append(words.labelled(words.text("supposed.after"), who))
+    if answer.vehicle is not None:
+        said = words.text("supposed.yes" if answer.vehicle else "supposed.no")
+        lines.append(words.labelled(words.text("supposed.vehicle"), said))
+    return lines
 
 
 def _who(case: Case, words: Wording) -> str:
@@ -260,6 +307,8 @@ def as_json(answer: Answer) -> dict[str, Any]:
     return {
         "wall_ms": answer.wall_ms,
         "granted": answer.granted,
+        "after": None if answer.after is None else answer.after.id,
+        "vehicle": answer.vehicle,
         "cases": [_case_json(case, answer.words) for case in answer.cases],
     }
 

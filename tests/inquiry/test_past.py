@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from gatewayd.domain import place_rules
 from gatewayd.domain.company import Pass
-from gatewayd.domain.events import AccessOutcome, Outcome, PersonPassed
-from gatewayd.domain.model import Area, AreaId, Companion
+from gatewayd.domain.events import AccessGranted, AccessOutcome, Outcome, PersonPassed
+from gatewayd.domain.model import Area, AreaId, Companion, LevelId
 from gatewayd.inquiry.past import Past
 from tests.clock import ManualClock
 from tests.domain.world import GATE, GATE_IN, WANG
@@ -25,6 +25,19 @@ def test_the_use_of_the_first_of_two_counts_where_the_box_counted_it() -> None:
     past.follow(failed, now)
     assert past.situation(samples.denied(), now, GATE_IN, PAIR, None).waiting is not None
     past.follow(replace(failed, outcome=Outcome.UNLOCKED), now)
+    assert past.situation(samples.denied(), now, GATE_IN, PAIR, None).waiting is None
+
+
+def test_a_grant_that_was_recorded_late_used_its_passes_up() -> None:
+    """It has no outcome of its own."""
+    past, now = Past({}, frozenset()), ManualClock().now()
+    past.waits(GATE_IN, WANG, now, Pass("d1", 1))
+    seen = samples.denied()
+    late = AccessGranted(
+        GATE_IN.id, GATE.id, GATE_IN.direction, seen.credential, WANG.id, "", LevelId("residents"),
+        3.0, 1, (), recorded_late=True, companion_used="d1",
+    )  # fmt: skip
+    past.decided(7, late)
     assert past.situation(samples.denied(), now, GATE_IN, PAIR, None).waiting is None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ import pytest
 from gatewayd import cli
 from gatewayd.domain import policy
 from gatewayd.domain.door import ContactChanged
-from gatewayd.domain.events import AccessGranted, Cause, CauseKind, PersonPassed
+from gatewayd.domain.events import (
+    AccessGranted,
+    AccessOutcome,
+    Cause,
+    CauseKind,
+    Event,
+    Outcome,
+    PersonPassed,
+)
 from gatewayd.domain.model import (
     AccessPointId,
     AreaId,
@@ -29,7 +38,7 @@ from gatewayd.domain.model import (
     Stamp,
     Tap,
 )
-from gatewayd.domain.ports import JournalEntry, WhitelistReadError
+from gatewayd.domain.ports import JournalEntry, JournalError, WhitelistReadError
 from gatewayd.inquiry.past import DECISIONS
 from gatewayd.inquiry.replay import Change, Replay, Replayed, _in_effect, index
 from gatewayd.inquiry.sources import Place, current_list, secret_of
@@ -54,6 +63,7 @@ SOME = {
     Reason.GRANTED, Reason.ANTI_PASSBACK, Reason.INTERLOCKED, Reason.ESCORT_REQUIRED,
     Reason.SECOND_PERSON_REQUIRED, Reason.PIN_WRONG, Reason.DOOR_BLOCKED, Reason.NO_USES_LEFT,
 }  # fmt: skip
+LAB_IN = AccessPointId("lab-in")
 LEADER = Cause(CauseKind.OPERATOR, "chen", "drill")
 NUMBERS = (17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 124, 999)
 MODES = (DoorMode.LOCKED, DoorMode.LOCKED_DOWN, DoorMode.BLOCKED)
@@ -284,6 +294,119 @@ def unreadable(_credential: Credential) -> Snapshot:
     raise WhitelistReadError("disk I/O error")
 
 
+async def _escort_then_visitor(gate: Compound, site: Place) -> list[Reason]:
+    """The reasons of the two taps of an escort and their visitor at a door, 5 s apart."""
+    await gate.tap(18, "lab-in")
+    gate.board.broken = None
+    await gate.later(5)
+    await gate.tap(27, "lab-in")
+    return [tap.reason_before for tap in _all_the_same(site)]
+
+
+def _all_the_same(site: Place) -> list[Replayed]:
+    taps = replayed(site)
+    assert [(tap.seq, tap.change) for tap in taps] == [(tap.seq, Change.SAME) for tap in taps]
+    return taps
+
+
+def no_grant_on_disk(gate: Compound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk refuses grants, but for those that it is told of late."""
+    append = gate.journal.append
+
+    async def refusing(event: Event, stamp: Stamp) -> int:
+        if isinstance(event, AccessGranted) and not event.recorded_late:
+            raise JournalError("disk full")
+        return await append(event, stamp)
+
+    monkeypatch.setattr(gate.journal, "append", refusing)
+
+
+async def test_whoever_a_door_did_not_open_for_leads_nobody_in(tmp_path: Path) -> None:
+    config = write_settings(tmp_path)
+    async with compound(config, lists=[records()]) as gate:
+        gate.board.broken = "no answer"
+        assert await _escort_then_visitor(gate, place(config)) == [
+            Reason.GRANTED,
+            Reason.ESCORT_REQUIRED,
+        ]
+        await gate.tap(18, "lab-in")
+        await gate.later(5)
+        await gate.tap(27, "lab-in")
+        assert _all_the_same(place(config))[-1].reason_before is Reason.GRANTED
+
+
+async def test_the_first_of_two_still_waits_where_the_door_did_not_open(tmp_path: Path) -> None:
+    config = write_settings(tmp_path)
+    async with compound(config, lists=[records()]) as gate:
+        await gate.tap(18, "vault-in", "1234")
+        gate.board.broken = "no answer"
+        await gate.tap(17, "vault-in", "1234")
+        gate.board.broken = None
+        await gate.tap(24, "vault-in", "1234")
+        reasons = [tap.reason_before for tap in _all_the_same(place(config))]
+    assert reasons == [Reason.SECOND_PERSON_REQUIRED, Reason.GRANTED, Reason.GRANTED]
+
+
+async def test_a_grant_that_the_disk_refused_leads_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_settings(tmp_path)
+    async with compound(config, lists=[records()]) as gate:
+        no_grant_on_disk(gate, monkeypatch)
+        expected = [Reason.JOURNAL_UNAVAILABLE, Reason.ESCORT_REQUIRED]
+        assert await _escort_then_visitor(gate, place(config)) == expected
+
+
+async def test_a_grant_that_was_recorded_late_leads_others_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = settings_text().replace("escort_s = 30.0", 'escort_s = 30.0\nfail_policy = "open"')
+    config = write_settings(tmp_path, text)
+    async with compound(config, lists=[records()]) as gate:
+        no_grant_on_disk(gate, monkeypatch)
+        assert await _escort_then_visitor(gate, place(config)) == [Reason.GRANTED, Reason.GRANTED]
+
+
+async def test_who_leads_others_in_follows_the_new_decisions(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    """A denial that becomes a grant has no outcome, and a grant that becomes a denial has one."""
+    config = write_settings(tmp_path)
+    async with compound(config, lists=[with_record("person", "p-18", levels=[])]) as gate:
+        await gate.tap(18, "lab-in")
+        await gate.tap(27, "lab-in")
+    other = list_file(tmp_path, records())
+    assert replay_command(config, "--whitelist", str(other), "--json") == 1
+    assert said_json(capsys)["newly_admitted"] == 2
+    async with compound(config, lists=[records()]) as gate:
+        seq = gate.journal.last_seq
+        await gate.tap(18, "lab-in")
+        await gate.tap(27, "lab-in")
+    other = list_file(tmp_path, with_record("person", "p-18", levels=[]))
+    assert replay_command(config, "--whitelist", str(other), "--from", str(seq), "--json") == 1
+    assert said_json(capsys)["newly_denied"] == 2
+
+
+async def test_the_last_tap_of_a_range_knows_of_an_outcome_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visitor's decision was on disk before the outcome that the box knew of."""
+    config = write_settings(tmp_path)
+    async with compound(config, lists=[records()]) as gate:
+        with monkeypatch.context() as slow:
+            outcomes: list[Event] = []
+            slow.setattr(gate.recorder, "record", outcomes.append)
+            for number in (18, 27):
+                await gate.path.handle(Tap(LAB_IN, card_of(number), gate.clock.now()))
+        for outcome_ in outcomes:
+            gate.recorder.record(outcome_)
+        await gate.kept()
+    escort, visitor = replayed(place(config))
+    assert visitor.seq == escort.seq + 1
+    assert (visitor.reason_before, visitor.change) == (Reason.GRANTED, Change.SAME)
+    assert replay_command(config, "--to", str(visitor.seq)) == 0
+
+
 # -------------------------------------------------------------------------------- ranges
 
 
@@ -376,6 +499,16 @@ def passage(seq: int, at_ns: int, boot: str = "boot-1") -> JournalEntry:
     return JournalEntry(seq, Stamp(boot, at_ns, 0, True), event)
 
 
+def outcome(seq: int, at_ns: int, of: int) -> JournalEntry:
+    event = AccessOutcome(samples.denied().access_point_id, DoorId("d"), of, Outcome.UNLOCKED)
+    return JournalEntry(seq, Stamp("boot-1", at_ns, 0, True), event)
+
+
+def elsewhere(seq: int, at_ns: int) -> JournalEntry:
+    event = replace(samples.denied(), access_point_id=AccessPointId("other"))
+    return JournalEntry(seq, Stamp("boot-1", at_ns, 0, True), event)
+
+
 def order(*entries: JournalEntry) -> list[int]:
     return [entry.seq for entry in _in_effect(entries)]
 
@@ -388,6 +521,19 @@ def test_a_passage_that_was_journaled_late_counts_from_when_it_was() -> None:
 
 def test_a_passage_of_another_boot_stays_where_it_stands() -> None:
     assert order(decision(1, 30), passage(2, 20, "boot-0"), decision(3, 31)) == [1, 2, 3]
+
+
+def test_an_outcome_comes_before_what_its_reader_took_next() -> None:
+    """Whenever that was tapped: it waited in the queue."""
+    assert order(decision(1, 10), decision(2, 20), outcome(3, 30, of=1)) == [1, 3, 2]
+    assert order(decision(1, 10), decision(2, 20), outcome(3, 30, of=2)) == [1, 2, 3]
+    assert order(decision(1, 10), elsewhere(2, 20), outcome(3, 30, of=1)) == [1, 2, 3]
+    assert order(decision(1, 10), elsewhere(2, 40), outcome(3, 30, of=1)) == [1, 3, 2]
+
+
+def test_a_passage_after_a_tap_is_not_drawn_before_it_by_an_outcome() -> None:
+    entries = decision(1, 10), decision(2, 20), passage(3, 30), outcome(4, 40, of=1)
+    assert order(*entries) == [1, 4, 2, 3]
 
 
 def test_no_entry_is_lost_or_told_twice_however_many_there_are() -> None:

@@ -13,7 +13,7 @@ from gatewayd import cli
 from gatewayd.domain.events import Cause, CauseKind
 from gatewayd.domain.model import DoorId, DoorMode
 from gatewayd.store.journal_file import open_journal
-from tests.inquiry.compound import compound, place, records, write_settings
+from tests.inquiry.compound import compound, place, records, settings_text, write_settings
 from tests.store.lists import credential, person
 
 Captured = pytest.CaptureFixture[str]
@@ -125,6 +125,47 @@ def test_the_doors_orders_and_the_uses_are_those_of_the_journal(
     assert "No use is left; uses allowed: 2, used: 2" in capsys.readouterr().out
 
 
+def test_a_visitor_may_follow_whoever_tapped_just_before(config: Path, capsys: Captured) -> None:
+    place(config).journal_file.unlink()  # and with it the order that blocks the lab
+    assert ask(config, "p-27", "--door", "lab") == cli.PROBLEM_FOUND
+    capsys.readouterr()
+    assert ask(config, "p-27", "--door", "lab", "--after", "李强") == cli.OK
+    out = capsys.readouterr().out
+    assert "\nJust before: 李强 [p-18] 6-2-1203\nGranted." in out
+    assert (
+        ask(config, "p-27", "--door", "lab", "--after", "p-17") == cli.PROBLEM_FOUND
+    )  # not theirs
+    assert ask(config, "p-19", "--door", "lab", "--after", "p-17") == cli.OK
+    assert ask(config, "p-19", "--door", "lab", "--after", "p-18") == cli.PROBLEM_FOUND
+    capsys.readouterr()
+    assert ask(config, "p-27", "--door", "lab", "--after", "p-18", "--json") == cli.OK
+    said = json.loads(capsys.readouterr().out)
+    assert (said["after"], said["vehicle"]) == ("p-18", None)
+
+
+def test_the_first_of_two_is_whoever_tapped_just_before(config: Path, capsys: Captured) -> None:
+    vault = ("--reader", "vault-in", "--pin", "right")
+    assert ask(config, "p-18", *vault, "--after", "p-24") == cli.OK
+    assert ask(config, "p-18", *vault, "--after", "p-18") == cli.PROBLEM_FOUND
+    capsys.readouterr()
+    assert ask(config, "p-18", *vault, "--after", "p-24", "--lang", "zh-CN") == cli.OK
+    assert "此前刚刷卡：周涛 [p-24]" in capsys.readouterr().out
+
+
+def test_a_vehicle_is_there_or_not(config: Path, capsys: Captured) -> None:
+    garage = ("--reader", "garage-in", "--inside", "yard")
+    text = settings_text().replace('door = "garage-door"', 'door = "garage-door"\nvehicle = true')
+    barrier = 'kind = "barrier"\nloop_input = 7\nunlock_s = 20\npre_alarm_s = 30\nheld_s = 60'
+    text = text.replace('id = "garage-door"', f'id = "garage-door"\n{barrier}')
+    write_settings(config.parent, text.replace("contact_input = 2\n", ""))
+    assert ask(config, "p-18", *garage) == cli.OK
+    capsys.readouterr()
+    assert ask(config, "p-18", *garage, "--vehicle", "no") == cli.PROBLEM_FOUND
+    assert "\nA vehicle is there: no\nDenied: " in capsys.readouterr().out
+    assert ask(config, "p-18", *garage, "--vehicle", "yes", "--json") == cli.OK
+    assert json.loads(capsys.readouterr().out)["vehicle"] is True
+
+
 def test_nothing_is_written_by_a_question(config: Path) -> None:
     with open_journal(place(config).journal_file) as journal:
         before = journal.last_seq()
@@ -156,6 +197,9 @@ def test_without_a_time_it_is_now(config: Path, capsys: Captured) -> None:
         ("p-17", ("--door", "moon"), "--door moon: no such door with a reader (one of: garage-"),
         ("p-17", ("--reader", "moon"), "--reader moon: no such reader (one of: gate-in"),
         ("p-17", ("--inside", "moon"), "no such area (outside, unknown, or one of: yard, garage)"),
+        ("p-17", ("--after", "nobody"), "--after: the list of revision 1 has no person with this"),
+        ("p-17", ("--after", "王芳"), "--after: 2 people have this name, name one by id: p-17"),
+        ("p-17", ("--vehicle", "yes"), "--vehicle: no vehicle lane (vehicle = true in [[reader]])"),
         ("p-17", ("--at", "soon"), "--at soon: not a time: write it as"),
     ],
 )
