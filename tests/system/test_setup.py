@@ -97,7 +97,8 @@ def test_without_a_python_that_is_new_enough_the_set_up_says_so(clone: Path) -> 
     old = clone / "bin" / "python3"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
-    done = run("/bin/sh", "requirements/bootstrap.sh", "demo", cwd=clone, PATH=str(clone / "bin"))
+    poor = {"PATH": str(clone / "bin"), "PYTHON": ""}
+    done = run("/bin/sh", "requirements/bootstrap.sh", "demo", cwd=clone, **poor)
     assert done.returncode == 1
     assert "setup: needs Python 3.11 or newer" in done.stderr
     assert not (clone / ".venv").exists()

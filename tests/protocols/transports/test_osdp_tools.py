@@ -268,7 +268,8 @@ async def test_one_wrong_byte_of_the_panel_is_noticed(tmp_path: Path) -> None:
 
 async def test_a_capture_without_a_beginning_concludes_nothing(tmp_path: Path) -> None:
     lines, _ = await captured(tmp_path, None, a_card)
-    same, said = replayed(lines[-3:])
+    sent = [number for number, line in enumerate(lines) if '"output"' in line]
+    same, said = replayed(lines[sent[-2] : sent[-1]])  # one exchange, whole
     assert not same
     assert "no panel begins in this capture" in said
 
