@@ -14,9 +14,8 @@ from gatewayd.domain.model import NS_PER_S, Companion, Direction, DoorId, Person
 
 Way = tuple[DoorId, Direction]
 
-# What is kept of those who were let in, by door and direction. The settings allow an escort no more
-# than ten minutes; a gate sees no more people in them.
-MAX_AGE_S = 600.0
+# Of those who were let in, by door and direction: as many as a gate sees in the ten minutes that
+# the settings allow an escort at most.
 MAX_KEPT = 256
 
 
@@ -71,18 +70,14 @@ class Company:
 def admitted(company: Company, way: Way, person: Person, now_ns: int) -> Company:
     """After a grant: they are remembered, whoever came first of two as well, and nobody waits there
     any more."""
-    firsts = {**company.firsts}
-    first = firsts.pop(way, None)
-    came = [Authorised(person.id, person.may_escort, now_ns)]
-    if first is not None and first.person_id != person.id:
-        came.insert(0, Authorised(first.person_id, first.may_escort, now_ns))
-    again = {who.person_id for who in came}
-    still = [
-        who
-        for who in company.before.get(way, ())
-        if who.person_id not in again and now_ns - who.at_ns <= MAX_AGE_S * NS_PER_S
-    ]
-    return Company({**company.before, way: (*still, *came)[-MAX_KEPT:]}, firsts)
+    first, firsts = company.firsts.get(way), company.firsts
+    if first is not None:
+        firsts = {other: who for other, who in firsts.items() if other != way}
+    came: tuple[Authorised, ...] = (Authorised(person.id, person.may_escort, now_ns),)
+    if first is not None:
+        came = (Authorised(first.person_id, first.may_escort, now_ns), *came)
+    before = company.before.get(way, ())[-MAX_KEPT + len(came) :]
+    return Company({**company.before, way: before + came}, firsts)
 
 
 def waits(

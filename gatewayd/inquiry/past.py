@@ -80,6 +80,8 @@ class Past:
         self._awaited: dict[int, str] = {}  # digests of grants, by seq, until their outcome
         self._coming: dict[int, tuple[AccessPoint, Person, Stamp]] = {}  # who was granted, likewise
         self.settings_sha256 = ""  # of the last start
+        self._read: Decided | None = None  # the decision whose lines these are
+        self._lines: dict[str, RuleTrace] = {}
 
     # ---------------------------------------------------------------------------- the journal
 
@@ -154,7 +156,7 @@ class Past:
 
     def mode(self, event: Decided, door_id: DoorId) -> DoorMode:
         """The mode that the decision saw."""
-        line = _line(event, "door_mode")
+        line = self._line(event, "door_mode")
         if line is None:
             return self._modes.get(door_id, DoorMode.LOCKED)
         match line.saw:
@@ -170,10 +172,11 @@ class Past:
     ) -> Situation:
         left, entered = area.crossed(door, point.direction)
         way, now_ns = (door.id, point.direction), stamp.monotonic_ns
-        interlock, vehicle = _line(event, "interlock"), _line(event, "vehicle_present")
+        interlock = self._line(event, "interlock")
+        vehicle = self._line(event, "vehicle_present")
         blocked_by = None if interlock is None else _fact(interlock, "other_door")
         return Situation(
-            pin=_pin(event, person),
+            pin=_pin(event, self._line(event, "pin"), person),
             used=self._used(event),
             entering=None if entered is None else self._areas[entered],
             leaving=None if left is None else self._areas[left],
@@ -187,10 +190,16 @@ class Past:
             waiting=self._company.waiting(way, now_ns, self._openings),
         )
 
+    def _line(self, event: Decided, rule: str) -> RuleTrace | None:
+        """What the rule said then. One decision is asked about six times in a row."""
+        if event is not self._read:
+            self._read, self._lines = event, {line.rule: line for line in event.trace}
+        return self._lines.get(rule)
+
     def _taken(self, event: Decided, entered: AreaId) -> int:
         """The places that were taken, as the rule saw it: beside those inside, by whoever was let
         in and had not passed yet. It left out whoever tapped."""
-        line = _line(event, "occupancy")
+        line = self._line(event, "occupancy")
         if line is None or _fact(line, "area") != entered:
             return self._places.inside(entered)
         who = event.person_id
@@ -198,15 +207,14 @@ class Past:
         return int(_fact(line, "inside") or 0) + own
 
     def _used(self, event: Decided) -> int:
-        line = _line(event, "uses_left")
+        line = self._line(event, "uses_left")
         used = None if line is None else _fact(line, "used")
         return self._openings[event.credential.digest] if used is None else int(used)
 
 
-def _pin(event: Decided, person: Person | None) -> PinCheck:
+def _pin(event: Decided, line: RuleTrace | None, person: Person | None) -> PinCheck:
     """What was typed, as the trace has it. A PIN that was never asked for is taken as right, if the
     person has one: they would have been asked, and nobody can tell what they would have typed."""
-    line = _line(event, "pin")
     found = None if line is None else _PIN.get(line.saw)
     if found is not None:
         return found
@@ -217,16 +225,11 @@ def _pin(event: Decided, person: Person | None) -> PinCheck:
 
 def pin_is_known(event: Decided) -> bool:
     """Whether the journal tells what was typed."""
-    line = _line(event, "pin")
-    return line is not None and line.saw in _PIN
-
-
-def _line(event: Decided, rule: str) -> RuleTrace | None:
-    for line in event.trace:
-        if line.rule == rule:
-            return line
-    return None
+    return any(line.rule == "pin" and line.saw in _PIN for line in event.trace)
 
 
 def _fact(line: RuleTrace, name: str) -> str | None:
-    return next((value for fact, value in line.facts if fact == name), None)
+    for fact, value in line.facts:  # twice a tap: a generator would take longer than the facts
+        if fact == name:
+            return value
+    return None

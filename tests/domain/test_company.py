@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gatewayd.domain.company import MAX_AGE_S, MAX_KEPT, Company, Pass, admitted, waits
+from gatewayd.domain.company import MAX_KEPT, Company, Pass, admitted, waits
 from gatewayd.domain.model import NS_PER_S, Companion, Direction, PersonId
 from tests.domain.world import GATE, WANG
 
@@ -42,19 +42,14 @@ def test_of_several_escorts_the_last_one_counts() -> None:
     assert found == Companion(other.id, 1.0, may_escort=True)
 
 
-def test_what_is_kept_of_a_busy_gate_has_a_limit_in_time_and_in_number() -> None:
-    company = admitted(Company(), IN, GUARD, 0)
-    late = admitted(company, IN, WANG, int(MAX_AGE_S * NS_PER_S))
-    assert [who.person_id for who in late.before[IN]] == [GUARD.id, WANG.id]
-    later = admitted(company, IN, WANG, int(MAX_AGE_S * NS_PER_S) + 1)
-    assert [who.person_id for who in later.before[IN]] == [WANG.id]
+def test_what_is_kept_of_a_busy_gate_has_a_limit() -> None:
+    company = Company()
     for number in range(MAX_KEPT + 5):
         company = admitted(company, IN, replace(WANG, id=PersonId(f"p-{number}")), number)
-    assert len(company.before[IN]) == MAX_KEPT
-    assert company.before[IN][-1].person_id == f"p-{MAX_KEPT + 4}"
-    assert len(admitted(company, IN, replace(WANG, id=PersonId("p-100")), 999).before[IN]) == (
-        MAX_KEPT
-    ), "who comes again is kept once"
+    kept = [who.person_id for who in company.before[IN]]
+    assert kept == [f"p-{number}" for number in range(5, MAX_KEPT + 5)]
+    pair = admitted(waits(company, IN, GUARD, 999), IN, WANG, 1_000)
+    assert [who.person_id for who in pair.before[IN]] == [*kept[2:], GUARD.id, WANG.id]
 
 
 def test_the_escorted_do_not_take_the_escorts_place() -> None:
