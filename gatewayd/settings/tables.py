@@ -172,7 +172,7 @@ def _read_entry(source: Source, registry: Registry, entry: Entry, problems: list
     if driver is not None:
         own = {key: value for key, value in entry.raw.items() if key not in known}
         known |= set(driver.options.model_fields)
-        options = _validate(source, driver.options, own, entry.at, known, problems)
+        options = _options(source, driver.options, own, entry.at, known, problems)
     parsed = _validate(source, entry.model, entry.raw, entry.at, known, problems)
     return replace(entry, parsed=parsed, driver=driver, options=options)
 
@@ -229,6 +229,40 @@ def _validate(
         found = error.errors(include_url=False)
         problems.extend(_problem(source, model, at, known, details) for details in found)
         return None
+
+
+def _options(
+    source: Source,
+    model: type[_Model],
+    raw: Mapping[str, Any],
+    at: KeyPath,
+    known: Collection[str],
+    problems: list[Problem],
+) -> _Model | None:
+    """A device's options. Where some keys are wrong, what the others say is still compared with
+    other tables, so that a mistake there is told in the same go: the wrong ones are None then."""
+    found: list[Problem] = []
+    options = _validate(source, model, raw, at, known, found)
+    problems.extend(found)
+    if options is not None:
+        return options
+    wrong = {key for key in raw if any(_is_at(source, problem, (*at, key)) for problem in found)}
+    rest = {key: value for key, value in raw.items() if key not in wrong}
+    if not wrong:
+        return None
+    found = []
+    options = _validate(source, model, rest, at, known, found)
+    if options is None:
+        if not wrong & model.model_fields.keys():  # else the lack of those may be what it is about
+            problems.extend(problem for problem in found if problem not in problems)
+        return None
+    return options.model_copy(update=dict.fromkeys(wrong & model.model_fields.keys()))
+
+
+def _is_at(source: Source, problem: Problem, at: KeyPath) -> bool:
+    """Whether the problem is of that key, or of something inside it."""
+    name = source.name_of(at)
+    return problem.key == name or problem.key.startswith((f"{name}.", f"{name}["))
 
 
 def holds_path(info: FieldInfo | None) -> bool:

@@ -210,3 +210,25 @@ def test_a_line_that_is_slow_for_all_that_is_on_it_gets_advice(
     assert "5 devices at 9600 baud: a card may wait 0.17 s" in str(found)
     osdp.replace('port = "/dev/ttyOSDP"', 'port = "/dev/ttyOSDP"\nbaud_rate = 38400')
     assert advice(osdp.path, osdp.registry) == []
+
+
+def test_an_unknown_key_hides_no_mistake_across_tables(osdp: SiteFile) -> None:
+    second = OSDP[OSDP.index("[[reader]]") :].replace('"osdp-in"', '"osdp-out"')
+    osdp.append(second.replace("address = 0", 'address = 0\nadress = 1\nclear_text = "no"'))
+    found = "\n".join(osdp.problems())
+    assert "osdp-out.adress: is not a known key (did you mean 'address'?)" in found
+    assert "osdp-out.clear_text: must be true or false" in found
+    assert "line, address 0, reader 0" in found, "its place is taken, and that is told as well"
+
+
+def test_an_unknown_key_hides_no_mistake_of_its_own_table(osdp: SiteFile) -> None:
+    osdp.replace('key_file = "a.key"', 'key_file = "a.key"\nclear_text = true\nadress = 1')
+    found = "\n".join(osdp.problems())
+    assert "osdp-in.adress: is not a known key" in found
+    assert "has a key_file and clear_text = true: remove one of the two" in found
+
+
+def test_a_wrong_value_is_not_told_again_as_a_missing_one(osdp: SiteFile) -> None:
+    osdp.replace('key_file = "a.key"', "key_file = 7")
+    [problem] = osdp.problems()
+    assert "osdp-in.key_file: must be" in problem
