@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import os
 import select
 import sys
 import time
@@ -47,9 +45,10 @@ from gatewayd.domain.model import (
 from gatewayd.domain.policy import decide
 from gatewayd.domain.ports import BusEvent, DriverContext, Online, Presented, ReaderEvent
 from gatewayd.domain.schedule import WHOLE_DAY, Moment
+from tests.protocols.transports.osdp_foreign import FrameChannel
 
 BIT_COUNT = 26
-REFRESH_S = 0.001  # libosdp has to be called again and again; its own thread does so every 20 ms
+OFTEN_S = 0.001  # libosdp has to be called again and again; its own thread does so every 20 ms
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -127,35 +126,10 @@ def _for(address: int, heard: Any) -> Any:  # noqa: ANN401  # a function of one
 # --------------------------------------------------------------------------------- libosdp's
 
 
-class SharedChannel(osdp.Channel):  # type: ignore[misc]  # libosdp has no types
-    """Hands libosdp one whole frame at a time: since 3.2.0 it discards what a read cuts in two."""
-
-    def __init__(self, fd: int) -> None:
-        super().__init__()
-        self._fd = fd
-        self._held = b""
-
-    def read(self, most: int) -> bytes:
-        with contextlib.suppress(BlockingIOError):
-            self._held += os.read(self._fd, most)
-        self._held = self._held[max(self._held.find(b"\x53"), 0) :]
-        size = int.from_bytes(self._held[2:4], "little")
-        if len(self._held) < 5 or len(self._held) < size:
-            return b""
-        frame, self._held = self._held[:size], self._held[size:]
-        return frame
-
-    def write(self, data: bytes) -> int:
-        return os.write(self._fd, data)
-
-    def flush(self) -> None:
-        self._held = b""
-
-
 def theirs(port: Path, baud: int, count: int, dead: int, key_file: Path) -> None:
     gate, key = Gate(), bytes.fromhex(key_file.read_text("ascii"))
     line = serial.Serial(str(port), baud, exclusive=True, timeout=0)
-    channel = SharedChannel(line.fileno())
+    channel = FrameChannel(line.fileno())
 
     def heard(_device: int, event: dict[str, Any]) -> int:
         if event.get("event") == osdp.Event.CardRead:
@@ -171,12 +145,12 @@ def theirs(port: Path, baud: int, count: int, dead: int, key_file: Path) -> None
     wanted = (1 << (count - dead)) - 1
     while panel.ctx.sc_status() & wanted != wanted:
         panel.ctx.refresh()
-        time.sleep(REFRESH_S)
+        time.sleep(OFTEN_S)
     tell("online")
     used = time.process_time()
     while not select.select([sys.stdin], [], [], 0)[0]:
         panel.ctx.refresh()
-        time.sleep(REFRESH_S)
+        time.sleep(OFTEN_S)
     tell("cpu", time.process_time() - used)
 
 

@@ -17,10 +17,14 @@ Decided = AccessGranted | AccessDenied
 
 def people_in(event: Decided) -> set[PersonId]:
     """Whom the decision and its trace are about."""
-    found = {who for line in event.trace for who in people_named(line.facts)}
-    if isinstance(event, AccessDenied):
-        found |= {who for remedy in event.remedies for who in people_named(remedy.facts)}
+    found = people_said(event.trace, event.remedies if isinstance(event, AccessDenied) else ())
     return found if event.person_id is None else found | {event.person_id}
+
+
+def people_said(trace: Iterable[RuleTrace], remedies: Iterable[Remedy]) -> set[PersonId]:
+    """Whom a trace and what would mend it name."""
+    facts = (*(line.facts for line in trace), *(remedy.facts for remedy in remedies))
+    return {who for some in facts for who in people_named(some)}
 
 
 def names_of(listed: OpenRevision, ids: Iterable[PersonId]) -> dict[str, str]:

@@ -41,6 +41,7 @@ from gatewayd.domain.ports import JournalError, WhitelistReadError
 from gatewayd.domain.schedule import Moment
 from gatewayd.inquiry.lines import (
     names_of,
+    people_said,
     remedies_json,
     remedy_lines,
     trace_json,
@@ -177,7 +178,13 @@ def _person(listed: OpenRevision, option: str, who: str, hint: str = "") -> Pers
 
 
 def _people(cases: Sequence[Case]) -> set[PersonId]:
-    return {case.snapshot.person.id for case in cases if case.snapshot.person is not None}
+    """Whoever is asked about, and whom the answers name."""
+    found = {case.snapshot.person.id for case in cases if case.snapshot.person is not None}
+    for case in cases:
+        decision = case.decision
+        remedies = decision.remedies if isinstance(decision, Deny) else ()
+        found |= people_said(decision.trace, remedies)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,13 @@ def test_a_visitor_may_follow_whoever_tapped_just_before(config: Path, capsys: C
     assert (said["after"], said["vehicle"]) == ("p-18", None)
 
 
+def test_whoever_should_come_first_is_called_by_name(config: Path, capsys: Captured) -> None:
+    assert ask(config, "p-27", "--door", "lab", "--lang", "en") == cli.PROBLEM_FOUND
+    assert capsys.readouterr().out.endswith(
+        "  - one of their own escorts (李强) taps first, 30 s before at most\n"
+    )
+
+
 def test_the_first_of_two_is_whoever_tapped_just_before(config: Path, capsys: Captured) -> None:
     vault = ("--reader", "vault-in", "--pin", "right")
     assert ask(config, "p-18", *vault, "--after", "p-24") == cli.OK

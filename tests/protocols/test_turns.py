@@ -22,6 +22,16 @@ async def queue_up(turns: Turns, names: str) -> list[str]:
     return had
 
 
+def two_ask(turns: Turns, had: list[str]) -> tuple[asyncio.Future[None], asyncio.Future[None]]:
+    """Two who only ask; `had` gets their names as their turns come."""
+
+    async def ask(name: str) -> None:
+        async with turns.taken(order=False):
+            had.append(name)
+
+    return asyncio.ensure_future(ask("a")), asyncio.ensure_future(ask("b"))
+
+
 async def test_orders_come_first_and_among_equals_who_came_first() -> None:
     assert "".join(await queue_up(Turns(), "abXcY")) == "XYabc"
 
@@ -34,13 +44,8 @@ async def test_one_who_only_asks_gets_a_turn_between_many_orders() -> None:
 async def test_who_leaves_the_queue_is_not_waited_for() -> None:
     turns = Turns()
     had: list[str] = []
-
-    async def ask(name: str) -> None:
-        async with turns.taken(order=False):
-            had.append(name)
-
     async with turns.taken(order=False):
-        first, second = asyncio.ensure_future(ask("a")), asyncio.ensure_future(ask("b"))
+        first, second = two_ask(turns, had)
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.sleep(0)
@@ -53,13 +58,8 @@ async def test_who_leaves_the_queue_is_not_waited_for() -> None:
 async def test_who_leaves_at_the_very_moment_that_the_turn_is_handed_on_gets_none() -> None:
     turns = Turns()
     had: list[str] = []
-
-    async def ask(name: str) -> None:
-        async with turns.taken(order=False):
-            had.append(name)
-
     async with turns.taken(order=False):
-        first, second = asyncio.ensure_future(ask("a")), asyncio.ensure_future(ask("b"))
+        first, second = two_ask(turns, had)
         await asyncio.sleep(0)
         first.cancel()  # and has not run since
     await second

@@ -10,6 +10,7 @@ from typing import Any
 import osdp
 
 ADDRESS = 5
+SOM = b"\x53"
 REFRESH_S = 0.002  # libosdp has to be called again and again
 _CAPABILITIES = [
     (osdp.Capability.CommunicationSecurity, 1, 1),
@@ -32,6 +33,7 @@ class FrameChannel(osdp.Channel):  # type: ignore[misc]  # libosdp has no types
     def read(self, most: int) -> bytes:
         with contextlib.suppress(BlockingIOError):
             self._held += os.read(self._fd, most)
+        self._held = self._held[max(self._held.find(SOM), 0) :]  # a mark may stand before it
         size = int.from_bytes(self._held[2:4], "little")
         if len(self._held) < 5 or len(self._held) < size:
             return b""
